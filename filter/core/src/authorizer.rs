@@ -1,0 +1,120 @@
+//! One decision, from what a request brings to a [`Decision`]. This is the only place that makes a [`Permit`].
+
+use std::rc::Rc;
+
+use crate::{
+    config::Config,
+    decision::{Decision, DecisionId, Permit, Refusal},
+    denial::Denial,
+    identity::Peer,
+    policy::Policy,
+    request::Request,
+    timestamp::Timestamp,
+};
+
+/// Decides requests by a configuration and the policy that is active now.
+#[derive(Debug)]
+pub struct Authorizer {
+    config: Rc<Config>,
+    active: Option<ActivePolicy>,
+}
+
+/// A policy in force, and the name that its author gave it.
+#[derive(Debug)]
+pub struct ActivePolicy {
+    /// The compiled policy.
+    pub policy: Rc<Policy>,
+    /// The bundle's revision, or `embedded`.
+    pub revision: String,
+}
+
+/// The revision under which the configuration's own policy is reported.
+const EMBEDDED: &str = "embedded";
+
+// === impl Authorizer ===
+
+impl Authorizer {
+    /// Starts with the configuration's own policy, or with none.
+    pub fn new(config: Rc<Config>) -> Self {
+        let active = config
+            .embedded_policy
+            .as_ref()
+            .map(|policy| ActivePolicy { policy: Rc::clone(policy), revision: EMBEDDED.to_owned() });
+        Self { config, active }
+    }
+
+    /// The configuration that it decides by.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Puts `policy` in force, in one step: the next decision is by it alone.
+    pub fn activate(&mut self, policy: ActivePolicy) {
+        self.active = Some(policy);
+    }
+
+    /// The policy in force.
+    pub fn active(&self) -> Option<&ActivePolicy> {
+        self.active.as_ref()
+    }
+
+    /// Decides one request at the instant `now`.
+    pub fn decide<'a>(
+        &'a self,
+        peer: &'a Peer,
+        request: &Result<Request<'_>, Denial>,
+        now: Timestamp,
+        id: DecisionId,
+    ) -> Decision<'a> {
+        let catalog = &self.config.catalog;
+        let asked =
+            request.as_ref().map(|request| (request, catalog.operation(request))).map_err(Clone::clone);
+        let identity = peer.at(now);
+        let revision = self.active.as_ref().map_or("", |active| active.revision.as_str());
+        let judged = identity.clone().and_then(|identity| {
+            let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
+            catalog.admit(*operation, request)?;
+            let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
+            active.policy.allows(identity, *operation, now)?;
+            Ok((identity, *operation))
+        });
+        match judged {
+            Ok((identity, operation)) => Decision::Allow(Permit::new(id, identity, operation, revision)),
+            Err(denial) => {
+                let operation = asked.ok().map(|(_, operation)| operation);
+                Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })
+            }
+        }
+    }
+}
+
+/// What the filter answers at its `ready_path`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// 200 with an active policy, else 503.
+    pub status: u16,
+    /// JSON: whether it is ready, and by which revision or why not.
+    pub body: String,
+}
+
+impl Authorizer {
+    /// Whether `request` asks for readiness instead of for a service.
+    pub fn is_readiness(&self, request: &Result<Request<'_>, Denial>) -> bool {
+        let (Some(path), Ok(request)) = (self.config.ready_path.as_deref(), request) else { return false };
+        request.raw_path() == path
+    }
+
+    /// The readiness of this worker; `cause` tells why there is no policy yet.
+    pub fn readiness(&self, cause: &str) -> Readiness {
+        match &self.active {
+            Some(active) => Readiness {
+                status: 200,
+                body: serde_json::json!({"ready": true, "revision": active.revision}).to_string(),
+            },
+            None => Readiness {
+                status: 503,
+                body: serde_json::json!({"ready": false, "cause": cause}).to_string(),
+            },
+        }
+    }
+}

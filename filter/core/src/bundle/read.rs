@@ -1,0 +1,84 @@
+//! From the bytes of a bundle to a [`Bundle`], or to every reason why not.
+
+use thiserror::Error;
+
+use super::{
+    ArchiveError, Bundle, BundleLimits, Manifest,
+    archive::{self, Files},
+};
+use crate::policy::{Data, DataError, Module};
+
+/// The reasons why bytes are not a bundle; one line each.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BundleError {
+    /// The archive cannot be unpacked.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Files in it cannot be read.
+    #[error("{}", .0.join("\n"))]
+    Files(Vec<String>),
+}
+
+const MANIFEST: &str = ".manifest";
+
+impl Bundle {
+    /// Reads a gzip tarball.
+    ///
+    /// # Errors
+    /// Why it cannot be unpacked, or everything that is wrong with the files in it.
+    pub fn read(bytes: &[u8], limits: BundleLimits) -> Result<Self, BundleError> {
+        Self::from_files(&archive::unpack(bytes, limits)?)
+    }
+
+    pub(super) fn from_files(files: &Files) -> Result<Self, BundleError> {
+        let mut problems = Vec::new();
+        if files.contains_key("patch.json") {
+            problems.push("patch.json: delta bundles are not read; serve the whole bundle".to_owned());
+        }
+        let manifest = match files.get(MANIFEST) {
+            Some(bytes) => text(bytes).and_then(Manifest::parse).unwrap_or_else(|problem| {
+                problems.push(format!("{MANIFEST}: {problem}"));
+                Manifest::default()
+            }),
+            None => Manifest::default(),
+        };
+        let mut modules = Vec::new();
+        let mut data = Data::default();
+        for (path, bytes) in files {
+            let read = if path.ends_with(".rego") {
+                text(bytes).map(|text| {
+                    let dialect = manifest.dialect_of(path);
+                    modules.push(Module { path: path.clone(), text: text.to_owned(), dialect });
+                })
+            } else {
+                add_data(&mut data, path, bytes, &manifest)
+            };
+            problems.extend(read.err().map(|problem| format!("{path}: {problem}")));
+        }
+        if problems.is_empty() {
+            Ok(Self { manifest, modules, data })
+        } else {
+            Err(BundleError::Files(problems))
+        }
+    }
+}
+
+/// Adds a data file at the place that its folder names; other files mean nothing to a bundle.
+fn add_data(data: &mut Data, path: &str, bytes: &[u8], manifest: &Manifest) -> Result<(), String> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let parse: fn(&str) -> Result<Data, DataError> = match name {
+        "data.json" => Data::from_json,
+        "data.yaml" | "data.yml" => Data::from_yaml,
+        _ => return Ok(()),
+    };
+    let segments: Vec<&str> = folder.split('/').filter(|segment| !segment.is_empty()).collect();
+    let part = parse(text(bytes)?).map_err(|error| error.to_string())?.at(&segments);
+    if let Some(foreign) = part.leaves().into_iter().find(|leaf| !leaf.is_empty() && !manifest.owns(leaf)) {
+        return Err(format!("`data.{}` lies under none of the manifest's roots", foreign.join(".")));
+    }
+    data.merge(part).map_err(|error| error.to_string())
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| format!("this is not UTF-8: {error}"))
+}

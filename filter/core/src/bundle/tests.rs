@@ -1,0 +1,130 @@
+use std::io::Write;
+
+use super::*;
+
+const LIMITS: BundleLimits = BundleLimits { compressed: 1 << 20 };
+const POLICY: &str = "package hexr.authz\nallow if data.grants[input.role]";
+
+fn file(path: &str, content: &str) -> SourceFile {
+    SourceFile { path: path.to_owned(), content: content.as_bytes().to_vec() }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A tarball of anything, as no careful tool would write it.
+fn tarball(entries: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, content) in entries {
+        let mut header = tar::Header::new_old();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, content.as_bytes()).unwrap();
+    }
+    gzip(&builder.into_inner().unwrap())
+}
+
+#[test]
+fn what_is_packed_is_read() {
+    let files = [
+        file("authz/authz.rego", POLICY),
+        file("grants/data.json", r#"{"editor": true}"#),
+        file("grants/more/data.yaml", "limit: 5"),
+        file("README.md", "not policy"),
+    ];
+    let packed = pack(&files, "r1").unwrap();
+    assert_eq!(packed, pack(&files, "r1").unwrap(), "the same bytes for the same files");
+    let bundle = Bundle::read(&packed, LIMITS).unwrap();
+    assert_eq!(bundle.revision(), "r1");
+    assert_eq!(bundle.manifest.roots, ["grants", "hexr/authz"]);
+    assert_eq!(
+        bundle.modules.iter().map(|module| module.path.as_str()).collect::<Vec<_>>(),
+        ["authz/authz.rego"]
+    );
+    assert_eq!(
+        bundle.data,
+        Data::from_json(r#"{"grants": {"editor": true, "more": {"limit": 5}}}"#).unwrap()
+    );
+    assert!(
+        bundle.compile(&RulePath::parse("hexr/authz/allow").unwrap(), Budget { milliseconds: 50 }).is_ok()
+    );
+}
+
+/// OPA's own writer puts a slash before each path.
+#[test]
+fn paths_may_begin_with_a_slash() {
+    let bundle =
+        Bundle::read(&tarball(&[("/data.json", "{\"a\": 1}"), ("/authz.rego", POLICY)]), LIMITS).unwrap();
+    assert_eq!(bundle.data.leaves(), [["a"]]);
+    assert_eq!(bundle.manifest, Manifest::default());
+}
+
+#[track_caller]
+fn rejects(bytes: &[u8], expect: &str) {
+    let error = Bundle::read(bytes, LIMITS).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains(expect), "{error}\nlacks\n{expect}");
+}
+
+#[test]
+fn what_is_no_bundle() {
+    rejects(b"", "this is not a gzip tarball");
+    rejects(b"<html>not found</html>", "this is not a gzip tarball");
+    let good = pack(&[file("authz.rego", POLICY)], "r1").unwrap();
+    rejects(&good[..good.len() / 2], "this is not a gzip tarball");
+    rejects(&gzip(b"just text"), "this is not a gzip tarball");
+    rejects(&vec![0; LIMITS.compressed + 1], "more than `limits.bundle_bytes` (1048576)");
+    rejects(&gzip(&vec![0; 64 << 20]), "the bundle unpacks to more than");
+    rejects(&tarball(&[("../data.json", "{}")]), "`../data.json`: this path leaves the bundle");
+    rejects(&tarball(&[("a//data.json", "{}")]), "this path leaves the bundle");
+    rejects(&tarball(&[("data.json", "{}"), ("/data.json", "{}")]), "this path stands twice");
+    rejects(&tarball(&[("data.json", "{\"a\":")]), "data.json: ");
+    rejects(&tarball(&[("data.json", "[1]")]), "data.json: data must be an object, but is an array");
+    rejects(&tarball(&[("x/data.yaml", "a: [")]), "x/data.yaml: ");
+    rejects(
+        &tarball(&[("a/data.json", "{\"b\": 1}"), ("data.json", "{\"a\": {\"b\": 2}}")]),
+        "`data.a.b` is given twice",
+    );
+    rejects(&tarball(&[(".manifest", "{\"roots\": 1}")]), ".manifest: ");
+    rejects(&tarball(&[(".manifest", "{\"rego_version\": 2}")]), ".manifest: there is no Rego version 2");
+    rejects(
+        &tarball(&[(".manifest", "{\"roots\": [\"a/b\"]}"), ("data.json", "{\"a\": {\"bc\": 1}}")]),
+        "`data.a.bc` lies under none of the manifest's roots",
+    );
+    rejects(&tarball(&[("patch.json", "{\"data\": []}")]), "delta bundles are not read");
+}
+
+#[test]
+fn links_have_no_place() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "data.json", "/etc/passwd").unwrap();
+    rejects(&gzip(&builder.into_inner().unwrap()), "links and special files");
+}
+
+#[test]
+fn dialects_of_a_manifest() {
+    let manifest =
+        Manifest::parse(r#"{"rego_version": 1, "file_rego_versions": {"/old/*.rego": 0}}"#).unwrap();
+    assert_eq!(manifest.dialect_of("old/a.rego"), Some(crate::policy::Dialect::V0));
+    assert_eq!(manifest.dialect_of("old/sub/a.rego"), Some(crate::policy::Dialect::V1));
+    assert_eq!(Manifest::default().dialect_of("a.rego"), None);
+}
+
+#[test]
+fn packages_outside_the_roots_are_refused() {
+    let bytes = tarball(&[
+        (".manifest", "{\"roots\": [\"other\"]}"),
+        ("authz.rego", "package hexr.authz\nallow if true"),
+    ]);
+    let bundle = Bundle::read(&bytes, LIMITS).unwrap();
+    let errors = bundle.compile(&RulePath::parse("hexr/authz/allow").unwrap(), Budget { milliseconds: 50 });
+    let text = errors.map(|_| ()).unwrap_err().to_string();
+    assert_eq!(text, "authz.rego: the package `data.hexr.authz` lies under none of the manifest's roots");
+}

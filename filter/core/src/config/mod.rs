@@ -1,0 +1,193 @@
+//! The filter's configuration: raw JSON in, a checked [`Config`] out, or every mistake in it.
+//!
+//! The vocabulary is that of OPA's configuration file where OPA has one.
+
+mod bundle_source;
+mod catalog;
+mod identity;
+mod json;
+mod node;
+mod problem;
+
+pub use bundle_source::{BundleSource, Polling};
+pub use problem::{Problem, Problems};
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use self::{
+    node::{Fields, Node},
+    problem::Collector,
+};
+use crate::{
+    catalog::Catalog,
+    identity::TrustDomains,
+    policy::{Budget, Data, Module, Policy, RulePath},
+};
+
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub struct Config {
+    /// Whom the filter knows.
+    pub trust_domains: TrustDomains,
+    /// What it knows of services.
+    pub catalog: Catalog,
+    /// The rule that decides.
+    pub rule: RulePath,
+    /// Whom a refused caller may ask.
+    pub contact: Option<String>,
+    /// The policy that holds until a bundle is active, compiled.
+    pub embedded_policy: Option<Rc<Policy>>,
+    /// Where the policy comes from.
+    pub bundle: Option<BundleSource>,
+    /// What one request and one bundle may cost.
+    pub limits: Limits,
+    /// The path at which the filter answers for itself.
+    pub ready_path: Option<String>,
+}
+
+/// Bounds on work and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest bundle, compressed, in bytes.
+    pub bundle_bytes: usize,
+    /// The longest evaluation.
+    pub evaluation: Budget,
+}
+
+/// The environment of the VM: the value of a variable, if set.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The path of the decision where the configuration names none.
+const DEFAULT_DECISION_PATH: &str = "hexr/authz/allow";
+const MIB: u64 = 1 << 20;
+
+// === impl Config ===
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it, with its JSON path.
+    pub fn read(text: &str, environment: Environment<'_>) -> Result<Self, Problems> {
+        let problems = Collector::default();
+        let document = json::parse(text, &problems);
+        let config =
+            document.as_ref().and_then(|document| check(&Node::root(document, &problems), environment));
+        problems.finish(config)
+    }
+}
+
+fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
+    let fields = root.fields();
+    for later in ["tenants", "keys", "audit_log", "decision_logs", "status", "labels"] {
+        fields.field(later).not_supported();
+    }
+    let trust_domains = identity::check(&fields.field("identity").required());
+    let (rule, contact) = check_decision(fields.field("decision").fields());
+    let limits = check_limits(&fields.field("limits"));
+    let policy = fields.field("policy");
+    let embedded_policy = match &rule {
+        Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation),
+        Some(_) | None => None,
+    };
+    let services = fields.field("services");
+    let bundles = fields.field("bundles");
+    let bundle = bundle_source::check(&services, &bundles, environment);
+    if !policy.is_present() && !bundles.is_present() {
+        root.problem("neither `policy` nor `bundles` is there: every request would be refused");
+    }
+    let catalog = catalog::check(&fields.field("catalog"));
+    let ready_path = fields.field("ready_path");
+    let ready_path = if ready_path.is_present() { ready_path.parsed(check_ready_path) } else { None };
+    fields.end();
+    Some(Config {
+        trust_domains: trust_domains?,
+        catalog,
+        rule: rule?,
+        contact,
+        embedded_policy,
+        bundle,
+        limits,
+        ready_path,
+    })
+}
+
+fn check_decision(fields: Fields<'_>) -> (Option<RulePath>, Option<String>) {
+    let path = fields.field("path");
+    let rule = if path.is_present() {
+        path.parsed(|text| {
+            RulePath::parse(text)
+                .ok_or("must be the path of a rule, as `hexr/authz/allow`: package and rule, names only")
+        })
+    } else {
+        RulePath::parse(DEFAULT_DECISION_PATH)
+    };
+    let mode = fields.field("mode");
+    match mode.string() {
+        Some("enforce") | None => {}
+        Some("shadow") => mode.problem("this version only enforces; remove `shadow`"),
+        Some(other) => mode.problem(format!("must be `enforce`, but is `{other}`")),
+    }
+    let contact = fields.field("contact").string().map(str::to_owned);
+    fields.end();
+    (rule, contact)
+}
+
+fn check_limits(node: &Node<'_>) -> Limits {
+    let fields = node.fields();
+    for later in ["request_body_bytes", "body_timeout_ms"] {
+        fields.field(later).not_supported();
+    }
+    let bundle_bytes = fields.field("bundle_bytes").integer(1..=(256 * MIB), 16 * MIB);
+    let milliseconds = fields.field("evaluation_ms").integer(1..=10_000, 50);
+    fields.end();
+    Limits {
+        bundle_bytes: usize::try_from(bundle_bytes).unwrap_or(usize::MAX),
+        evaluation: Budget { milliseconds },
+    }
+}
+
+fn check_policy(node: &Node<'_>, rule: &RulePath, budget: Budget) -> Option<Rc<Policy>> {
+    let fields = node.fields();
+    let modules_node = fields.field("modules").required();
+    let module = |(path, node): (&str, Node<'_>)| {
+        Some(Module { path: path.to_owned(), text: node.string()?.to_owned(), dialect: None })
+    };
+    let entries = modules_node.entries();
+    let places: BTreeMap<String, String> =
+        entries.iter().map(|(path, node)| ((*path).to_owned(), node.path().to_owned())).collect();
+    let modules: Option<Vec<Module>> = entries.into_iter().map(module).collect();
+    let data_node = fields.field("data");
+    let data = match data_node.raw() {
+        Some(raw) => {
+            Data::from_json(&raw.to_string()).map_err(|error| data_node.problem(error.to_string())).ok()
+        }
+        None => Some(Data::default()),
+    };
+    fields.end();
+    match Policy::compile(&modules?, &data?, rule, budget) {
+        Ok(policy) => Some(Rc::new(policy)),
+        Err(errors) => {
+            for error in errors.iter() {
+                let text = error.to_string();
+                let at = places.iter().find(|(path, _)| text.starts_with(&format!("{path}:")));
+                match at {
+                    Some((_, place)) => modules_node.problem_at(place, text),
+                    None => node.problem(text),
+                }
+            }
+            None
+        }
+    }
+}
+
+fn check_ready_path(path: &str) -> Result<String, String> {
+    match crate::request::normal_path(path) {
+        Ok(normal) if normal == path && !path.contains('?') => Ok(path.to_owned()),
+        Ok(_) => Err("must be a plain path, without a query and without escapes".to_owned()),
+        Err(problem) => Err(problem),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use super::*;
+
+/// A configuration with everything in it.
+const COMPLETE: &str = r#"{
+  "identity": {
+    "trust_domains": [
+      {"name": "hexr.cloud", "paths": ["/agent/{tenant}/{agent}/{role}", "/ns/{tenant}/sa/{agent}"], "tenants": ["acme"]},
+      {"name": "partner.example", "tenants": ["globex"]}],
+    "map": {"spiffe://hexr.cloud/ns/acme/sa/y": {"role": "researcher"}}},
+  "decision": {"path": "hexr/authz/allow", "mode": "enforce", "contact": "platform-security@acme"},
+  "policy": {"modules": {"authz.rego": "package hexr.authz\nallow if data.open"}, "data": {"open": false}},
+  "services": {"bundles": {"cluster": "bundle-server", "url": "http://bundles.hexr-system:8181/base/",
+    "headers": {"Authorization": "Bearer ${TOKEN}"}, "response_header_timeout_seconds": 3}},
+  "bundles": {"authz": {"service": "bundles", "resource": "bundles/authz.tar.gz",
+    "polling": {"min_delay_seconds": 1, "max_delay_seconds": 2}}},
+  "catalog": {"on_unknown": "deny", "services": [
+    {"service": "aws_s3", "hosts": ["s3.corp.example", "*.s3.corp.example:9000"], "kind": "http",
+     "actions": [{"action": "PutObject", "method": "PUT", "path": "/{bucket}/{key=**}"}]}]},
+  "limits": {"bundle_bytes": 1024, "evaluation_ms": 20},
+  "ready_path": "/hexr-authz/ready"
+}"#;
+
+fn read(text: &str) -> Result<Config, Problems> {
+    Config::read(text, &|name| (name == "TOKEN").then(|| "secret".to_owned()))
+}
+
+/// Changes one place of [`COMPLETE`].
+fn with(pointer: &str, value: Option<serde_json::Value>) -> String {
+    let mut document: serde_json::Value = serde_json::from_str(COMPLETE).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = document.pointer_mut(parent).unwrap();
+    match (parent, value) {
+        (serde_json::Value::Object(fields), Some(value)) => drop(fields.insert(key.to_owned(), value)),
+        (serde_json::Value::Object(fields), None) => drop(fields.remove(key)),
+        (other, value) => other[key.parse::<usize>().unwrap()] = value.unwrap(),
+    }
+    document.to_string()
+}
+
+#[track_caller]
+fn rejects(text: &str, expect: &[&str]) {
+    let problems: Vec<String> = read(text).err().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), expect.len(), "{problems:#?}");
+    for (problem, expect) in problems.iter().zip(expect) {
+        assert!(problem.starts_with(expect), "{problem}\nis not\n{expect}");
+    }
+}
+
+#[test]
+fn a_complete_configuration() {
+    let config = read(COMPLETE).unwrap();
+    assert_eq!(
+        config.bundle,
+        Some(BundleSource {
+            name: "authz".to_owned(),
+            cluster: "bundle-server".to_owned(),
+            authority: "bundles.hexr-system:8181".to_owned(),
+            path: "/base/bundles/authz.tar.gz".to_owned(),
+            headers: vec![("authorization".to_owned(), "Bearer secret".to_owned())],
+            timeout_millis: 3000,
+            polling: Polling { min_delay_millis: 1000, max_delay_millis: 2000 },
+        })
+    );
+    assert_eq!(config.limits, Limits { bundle_bytes: 1024, evaluation: Budget { milliseconds: 20 } });
+    assert_eq!(config.contact.as_deref(), Some("platform-security@acme"));
+    assert!(config.embedded_policy.is_some());
+}
+
+#[test]
+fn defaults() {
+    let config = read(
+        r#"{"identity": {"trust_domains": [{"name": "hexr.cloud"}]}, "services": {"b": {"cluster": "c"}},
+            "bundles": {"authz": {"service": "b"}}}"#,
+    )
+    .unwrap();
+    let bundle = config.bundle.unwrap();
+    assert_eq!((bundle.authority.as_str(), bundle.path.as_str()), ("c", "/bundles/authz"));
+    assert_eq!(bundle.timeout_millis, 10_000);
+    assert_eq!(bundle.polling, Polling { min_delay_millis: 5000, max_delay_millis: 10_000 });
+    assert_eq!(config.rule.to_string(), "data.hexr.authz.allow");
+    assert_eq!(config.limits, Limits { bundle_bytes: 16 << 20, evaluation: Budget { milliseconds: 50 } });
+    assert!(config.trust_domains.identity_of("spiffe://hexr.cloud/agent/a/b/c").is_ok());
+}
+
+#[test]
+fn single_mistakes() {
+    for (pointer, value, expect) in [
+        ("/identty", Some(1.into()), "$.identty: unknown key"),
+        ("/identity", None, "$.identity: this key is missing"),
+        ("/decision", Some("x".into()), "$.decision: must be an object, but is a string"),
+        (
+            "/identity/trust_domains/1/name",
+            Some("Hexr/x".into()),
+            "$.identity.trust_domains[1].name: `Hexr/x` is not",
+        ),
+        (
+            "/identity/trust_domains/1/name",
+            Some("hexr.cloud".into()),
+            "$.identity.trust_domains[1].name: this trust domain",
+        ),
+        (
+            "/identity/trust_domains/1/tenants",
+            None,
+            "$.identity.trust_domains[1].tenants: with more than one",
+        ),
+        (
+            "/identity/trust_domains/0/paths/0",
+            Some("agent".into()),
+            "$.identity.trust_domains[0].paths[0]: a path template",
+        ),
+        (
+            "/identity/trust_domains/0/paths",
+            Some(serde_json::json!([])),
+            "$.identity.trust_domains[0].paths: at least",
+        ),
+        ("/identity/map/x", Some(serde_json::json!({})), "$.identity.map.x: this key is not a SPIFFE ID"),
+        (
+            "/identity/map/spiffe:~1~1other~1x",
+            Some(serde_json::json!({"role": "a"})),
+            "$.identity.map[\"spiffe:~1~1other~1x\"]: this key is not",
+        ),
+        ("/decision/path", Some("allow".into()), "$.decision.path: must be the path of a rule"),
+        ("/decision/mode", Some("shadow".into()), "$.decision.mode: this version only enforces"),
+        ("/decision/mode", Some("monitor".into()), "$.decision.mode: must be `enforce`, but is `monitor`"),
+        (
+            "/policy/modules/b.rego",
+            Some("package b\nx :=".into()),
+            "$.policy.modules[\"b.rego\"]: b.rego:2:5: ",
+        ),
+        ("/policy/data", Some(1.into()), "$.policy.data: data must be an object, but is a number"),
+        ("/policy/modules", Some(serde_json::json!({})), "$.policy: no rule `data.hexr.authz.allow`"),
+        ("/services/bundles/cluster", None, "$.services.bundles.cluster: this key is missing"),
+        ("/services/bundles/url", Some("ftp://x".into()), "$.services.bundles.url: `ftp://x` must be"),
+        (
+            "/services/bundles/headers/x",
+            Some("${NO}".into()),
+            "$.services.bundles.headers.x: the VM's environment has no",
+        ),
+        (
+            "/services/bundles/headers/x",
+            Some("a\nb".into()),
+            "$.services.bundles.headers.x: a header's value",
+        ),
+        (
+            "/bundles/authz/service",
+            Some("other".into()),
+            "$.bundles.authz.service: `other` is not among `services` (`bundles`)",
+        ),
+        (
+            "/bundles/authz/signing",
+            Some(serde_json::json!({})),
+            "$.bundles.authz.signing: this version does not support it",
+        ),
+        (
+            "/bundles/b",
+            Some(serde_json::json!({"service": "bundles"})),
+            "$.bundles: this version fetches one bundle",
+        ),
+        (
+            "/bundles/authz/polling/min_delay_seconds",
+            Some(5.into()),
+            "$.bundles.authz.polling: `min_delay_seconds` (5)",
+        ),
+        (
+            "/bundles/authz/polling/min_delay_seconds",
+            Some(0.into()),
+            "$.bundles.authz.polling.min_delay_seconds: must be an",
+        ),
+        ("/bundles/authz/polling/max_delay_seconds", None, "$.bundles.authz.polling.max_delay_seconds: with"),
+        ("/catalog/on_unknown", Some("allow".into()), "$.catalog.on_unknown: must be `deny` or `policy`"),
+        (
+            "/catalog/services/0/hosts/0",
+            Some("S3".into()),
+            "$.catalog.services[0].hosts[0]: `S3` is not a host",
+        ),
+        (
+            "/catalog/services/0/hosts/1",
+            Some("s3.corp.example".into()),
+            "$.catalog.services[0].hosts[1]: this host stands at",
+        ),
+        (
+            "/catalog/services/0/kind",
+            Some("mcp".into()),
+            "$.catalog.services[0].kind: this version knows `http` only",
+        ),
+        (
+            "/catalog/services/0/service",
+            Some("unknown".into()),
+            "$.catalog.services[0].service: `unknown` is what",
+        ),
+        (
+            "/catalog/services/0/actions/0/method",
+            Some("put".into()),
+            "$.catalog.services[0].actions[0].method: `put` is not",
+        ),
+        (
+            "/catalog/services/0/actions/0/path",
+            Some("/{x".into()),
+            "$.catalog.services[0].actions[0].path: the braces",
+        ),
+        (
+            "/limits/evaluation_ms",
+            Some("50".into()),
+            "$.limits.evaluation_ms: must be an integer from 1 to 10000",
+        ),
+        (
+            "/limits/evaluation_ms",
+            Some((-1).into()),
+            "$.limits.evaluation_ms: must be an integer from 1 to 10000",
+        ),
+        ("/ready_path", Some("/a/../b".into()), "$.ready_path: the path has a dot segment"),
+        ("/audit_log", Some(serde_json::json!({})), "$.audit_log: this version does not support it"),
+    ] {
+        rejects(&with(pointer, value), &[expect]);
+    }
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    rejects(
+        r#"{"identity": {"trust_domains": []}, "decision": {"mode": 1}, "limits": {"bundle_bytes": 0, "x": 1},
+            "tenants": {}, "ready_path": "x", "identity": {"trust_domains": []}}"#,
+        &[
+            "$.identity: this key stands twice",
+            "$.tenants: this version does not support it",
+            "$.identity.trust_domains: at least one trust domain",
+            "$.decision.mode: must be a string, but is a number",
+            "$.limits.bundle_bytes: must be an integer",
+            "$.limits.x: unknown key; known here are ",
+            "$: neither `policy` nor `bundles` is there",
+            "$.ready_path: the path does not begin with a slash",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_json() {
+    for text in ["", "{", "{}x", "\u{0}", "[]", "null", "{\"a\":1,}"] {
+        assert!(read(text).is_err(), "{text}");
+    }
+}

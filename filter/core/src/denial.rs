@@ -1,0 +1,136 @@
+//! Every reason to refuse a request. The list is closed: adding one breaks the build of [`crate::reply`].
+
+use thiserror::Error;
+
+/// Why a request is refused, with what an operator needs to see.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Denial {
+    /// The connection has no client certificate.
+    #[error("the connection has no client certificate")]
+    NoClientCertificate,
+    /// The client certificate is expired or not valid yet.
+    #[error("{0}")]
+    ExpiredCertificate(String),
+    /// The client certificate has more than one URI SAN.
+    #[error("the client certificate has {count} URI SANs, an X.509-SVID has exactly one")]
+    MultipleUriSans {
+        /// How many it has.
+        count: usize,
+    },
+    /// The client certificate carries no valid SPIFFE ID.
+    #[error("{0}")]
+    InvalidSpiffeId(String),
+    /// The SPIFFE ID's trust domain is foreign, or may not speak for the tenant.
+    #[error("{0}")]
+    UntrustedDomain(String),
+    /// The SPIFFE ID does not give tenant, agent and role.
+    #[error("{0}")]
+    UnmappedIdentity(String),
+    /// The request is for a host that the catalog does not list.
+    #[error("no service is known at `{0}`")]
+    UnknownService(String),
+    /// The request is for a known service, but no operation of it.
+    #[error("{0}")]
+    UnknownAction(String),
+    /// The request contradicts itself, or may mean something else upstream than here.
+    #[error("the request is ambiguous: {0}")]
+    AmbiguousRequest(String),
+    /// The policy does not allow it.
+    #[error("the policy does not allow it")]
+    PolicyDenied,
+    /// There is no active policy yet.
+    #[error("no policy is active yet")]
+    NoPolicy,
+    /// The policy could not be evaluated, or its decision is no boolean.
+    #[error("the policy could not be evaluated: {0}")]
+    EvaluationError(String),
+    /// The evaluation took more than its budget.
+    #[error("the evaluation exceeded its budget of {0} ms")]
+    BudgetExceeded(u64),
+    /// The filter could not do its work.
+    #[error("internal error: {0}")]
+    InternalError(String),
+}
+
+/// A [`Denial`] without its details: what bodies, metrics, logs and response code details name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason {
+    code: &'static str,
+    status: u16,
+    grpc_status: u32,
+}
+
+/// Numbers of gRPC status codes: <https://grpc.io/docs/guides/status-codes/>.
+mod grpc {
+    pub(super) const PERMISSION_DENIED: u32 = 7;
+    pub(super) const INTERNAL: u32 = 13;
+    pub(super) const UNAVAILABLE: u32 = 14;
+}
+
+// === impl Denial ===
+
+impl Denial {
+    /// The reason's code and statuses.
+    pub fn reason(&self) -> Reason {
+        let forbidden = |code| Reason { code, status: 403, grpc_status: grpc::PERMISSION_DENIED };
+        let failed = |code| Reason { code, status: 500, grpc_status: grpc::INTERNAL };
+        match self {
+            Self::NoClientCertificate => forbidden("no_client_certificate"),
+            Self::ExpiredCertificate(_) => forbidden("expired_certificate"),
+            Self::MultipleUriSans { .. } => forbidden("multiple_uri_sans"),
+            Self::InvalidSpiffeId(_) => forbidden("invalid_spiffe_id"),
+            Self::UntrustedDomain(_) => forbidden("untrusted_domain"),
+            Self::UnmappedIdentity(_) => forbidden("unmapped_identity"),
+            Self::UnknownService(_) => forbidden("unknown_service"),
+            Self::UnknownAction(_) => forbidden("unknown_action"),
+            Self::AmbiguousRequest(_) => forbidden("ambiguous_request"),
+            Self::PolicyDenied => forbidden("policy_denied"),
+            Self::NoPolicy => Reason { code: "no_policy", status: 503, grpc_status: grpc::UNAVAILABLE },
+            Self::EvaluationError(_) => failed("evaluation_error"),
+            Self::BudgetExceeded(_) => failed("budget_exceeded"),
+            Self::InternalError(_) => failed("internal_error"),
+        }
+    }
+
+    /// Whether the operator, not the caller, has to mend something: worth a line in Envoy's log.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::EvaluationError(_) | Self::BudgetExceeded(_) | Self::InternalError(_) => true,
+            Self::NoClientCertificate
+            | Self::ExpiredCertificate(_)
+            | Self::MultipleUriSans { .. }
+            | Self::InvalidSpiffeId(_)
+            | Self::UntrustedDomain(_)
+            | Self::UnmappedIdentity(_)
+            | Self::UnknownService(_)
+            | Self::UnknownAction(_)
+            | Self::AmbiguousRequest(_)
+            | Self::PolicyDenied
+            | Self::NoPolicy => false,
+        }
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The code, as `policy_denied`.
+    pub const fn code(self) -> &'static str {
+        self.code
+    }
+
+    /// The HTTP status.
+    pub const fn status(self) -> u16 {
+        self.status
+    }
+
+    /// The gRPC status, for gRPC callers.
+    pub const fn grpc_status(self) -> u32 {
+        self.grpc_status
+    }
+
+    /// The `error` of the body: the caller may not, or cannot now.
+    pub const fn error(self) -> &'static str {
+        if self.status < 500 { "access_denied" } else { "unavailable" }
+    }
+}

@@ -1,0 +1,156 @@
+//! The operator's policy, compiled, and its answer for one input. Only this module knows the Rego evaluator.
+
+mod compile;
+mod document;
+mod negation;
+mod source_text;
+
+pub use compile::{CompileError, CompileErrors, RulePath, module_package};
+pub(crate) use document::IdentityDocument;
+pub use document::{Data, DataError, Text};
+
+use std::{
+    cell::RefCell,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use regorus::{Engine, LimitError, Value};
+
+use crate::{catalog::Operation, denial::Denial, identity::Identity, timestamp::Timestamp};
+
+/// One module of a policy, as the operator wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// Its file's path, for positions in errors.
+    pub path: String,
+    /// Its Rego text.
+    pub text: String,
+    /// The dialect that a manifest binds it to; chosen by trying where absent.
+    pub dialect: Option<Dialect>,
+}
+
+/// The versions of Rego.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Rego before OPA 1.0: `allow { ... }`.
+    V0,
+    /// Rego since OPA 1.0: `allow if { ... }`.
+    V1,
+}
+
+/// A compiled policy. It is evaluated by one worker at a time.
+pub struct Policy {
+    engine: RefCell<Engine>,
+    rule: RulePath,
+    /// The instant that `time.now_ns()` answers with, set before each evaluation.
+    now: Arc<AtomicI64>,
+    /// The text of the last second that was asked about, because most requests share it with the one before.
+    last_second: RefCell<Option<(i64, Text)>>,
+    budget: Budget,
+    packages: Vec<Package>,
+}
+
+/// The package of one module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// The module's file.
+    pub module: String,
+    /// The package's path below `data`.
+    pub path: Vec<String>,
+}
+
+/// How long one evaluation may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Milliseconds of wall clock, checked while evaluating; a single builtin is not interrupted.
+    pub milliseconds: u64,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    /// Whether the policy allows `identity` to do `operation` at `now`.
+    ///
+    /// # Errors
+    /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
+    /// [`Denial::EvaluationError`] and [`Denial::BudgetExceeded`] where there is no answer.
+    pub fn allows(
+        &self,
+        identity: &Identity,
+        operation: Operation<'_>,
+        now: Timestamp,
+    ) -> Result<(), Denial> {
+        let timestamp = self.timestamp(now);
+        let (service, action) = operation.texts();
+        match self.evaluate(identity.document().input(service, action, &timestamp), now)? {
+            Value::Bool(true) => Ok(()),
+            Value::Bool(false) | Value::Undefined => Err(Denial::PolicyDenied),
+            other @ (Value::Null
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Set(_)
+            | Value::Object(_)) => Err(Denial::EvaluationError(format!(
+                "`{}` must be a boolean, but is {}",
+                self.rule,
+                document::type_name(&other)
+            ))),
+        }
+    }
+
+    /// The packages of its modules.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    fn evaluate(&self, input: Value, now: Timestamp) -> Result<Value, Denial> {
+        let mut engine = self
+            .engine
+            .try_borrow_mut()
+            .map_err(|_| Denial::InternalError("the policy is already being evaluated".to_owned()))?;
+        self.now.store(now.unix_nanos(), Ordering::Relaxed);
+        engine.set_input(input);
+        let answer = engine.eval_rule(self.rule.to_string());
+        // What `print` wrote has no reader yet; kept, it would grow with every request.
+        let _prints = engine.take_prints();
+        answer.map_err(|error| match error.downcast_ref::<LimitError>() {
+            Some(LimitError::TimeLimitExceeded { .. }) => Denial::BudgetExceeded(self.budget.milliseconds),
+            Some(_) | None => Denial::EvaluationError(compile::one_line(&error)),
+        })
+    }
+
+    fn timestamp(&self, now: Timestamp) -> Text {
+        let second = now.unix_seconds();
+        let Ok(mut last) = self.last_second.try_borrow_mut() else { return Text::new(&now.to_rfc3339()) };
+        match &*last {
+            Some((kept, text)) if *kept == second => text.clone(),
+            Some(_) | None => {
+                let text = Text::new(&now.to_rfc3339());
+                *last = Some((second, text.clone()));
+                text
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("rule", &self.rule).finish_non_exhaustive()
+    }
+}
+
+// === impl Budget ===
+
+impl Budget {
+    fn duration(self) -> Duration {
+        Duration::from_millis(self.milliseconds)
+    }
+}
+
+#[cfg(test)]
+mod tests;

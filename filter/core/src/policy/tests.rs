@@ -1,0 +1,149 @@
+use super::*;
+use crate::{
+    catalog::{Action, Catalog, Host, OnUnknown, Service, UriTemplate},
+    request::Request,
+};
+
+const BUDGET: Budget = Budget { milliseconds: 1000 };
+
+fn compile(modules: &[&str], data: &str) -> Result<Policy, CompileErrors> {
+    let module = |(at, text): (usize, &&str)| Module {
+        path: format!("{at}.rego"),
+        text: (*text).to_owned(),
+        dialect: None,
+    };
+    let modules: Vec<Module> = modules.iter().enumerate().map(module).collect();
+    Policy::compile(
+        &modules,
+        &Data::from_json(data).unwrap(),
+        &RulePath::parse("hexr/authz/allow").unwrap(),
+        BUDGET,
+    )
+}
+
+/// 2026-01-15T10:30:00.25Z
+const NOW: Timestamp = Timestamp::from_unix_nanos(1_768_473_000_250_000_000);
+
+fn decide(policy: &Policy) -> Result<(), Denial> {
+    let action =
+        Action { action: Text::new("query"), method: None, path: UriTemplate::parse("/**").unwrap() };
+    let service = Service {
+        service: Text::new("gcp_bigquery"),
+        hosts: vec![Host::parse("h").unwrap()],
+        actions: vec![action],
+    };
+    let catalog = Catalog::new(vec![service], OnUnknown::Deny);
+    let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":authority", b"h"), (b":path", b"/")];
+    let request = Request::parse(headers.into_iter()).unwrap();
+    let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
+    let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
+    policy.allows(&identity, catalog.operation(&request), NOW)
+}
+
+#[track_caller]
+fn check(modules: &[&str], data: &str, expect: Result<(), &str>) {
+    let decision = decide(&compile(modules, data).unwrap());
+    assert_eq!(decision.map_err(|denial| denial.reason().code()), expect, "{modules:#?}");
+}
+
+#[test]
+fn decisions() {
+    let rule = |body: &str| format!("package hexr.authz\n{body}");
+    for (body, expect) in [
+        ("default allow := false\nallow if input.role == \"editor\"", Ok(())),
+        ("default allow := false\nallow if input.role == \"viewer\"", Err("policy_denied")),
+        ("allow if input.role == \"viewer\"", Err("policy_denied")),
+        ("allow if data.missing", Err("policy_denied")),
+        ("allow := \"true\"", Err("evaluation_error")),
+        ("allow := 1", Err("evaluation_error")),
+        ("allow := {true}", Err("evaluation_error")),
+        ("allow := null", Err("evaluation_error")),
+        (
+            "allow := true if input.role == \"editor\"\nallow := false if input.tenant == \"acme\"",
+            Err("evaluation_error"),
+        ),
+        ("allow if 1 / 0 == 1", Err("policy_denied")),
+        ("allow if { print(\"x\"); true }", Ok(())),
+        // v0
+        ("allow { input.role == \"editor\" }", Ok(())),
+        ("allow = true { input.role == \"viewer\" }", Err("policy_denied")),
+    ] {
+        check(&[&rule(body)], "{}", expect);
+    }
+}
+
+#[test]
+fn the_input_is_the_seven_fields() {
+    let fields = r#"{
+        "spiffe_id": "spiffe://hexr.cloud/agent/acme/crew/editor", "tenant": "acme", "agent": "crew",
+        "role": "editor", "service": "gcp_bigquery", "action": "query", "timestamp": "2026-01-15T10:30:00Z"}"#;
+    check(&[&format!("package hexr.authz\nallow if input == {fields}")], "{}", Ok(()));
+}
+
+#[test]
+fn one_instant_per_decision() {
+    let module = "package hexr.authz\nallow if { time.now_ns() == 1768473000250000000; time.clock(time.now_ns())[0] == 10 }";
+    check(&[module], "{}", Ok(()));
+}
+
+#[test]
+fn dialects_mix() {
+    let v1 = "package hexr.authz\nallow if data.hexr.old.editors[input.role]";
+    let v0 = "package hexr.old\neditors[r] { r := data.roles[_] }";
+    check(&[v1, v0], r#"{"roles": ["editor"]}"#, Ok(()));
+}
+
+#[test]
+fn a_bound_dialect_binds() {
+    let module = |dialect| Module {
+        path: "a.rego".to_owned(),
+        text: "package hexr.authz\nallow { true }".to_owned(),
+        dialect: Some(dialect),
+    };
+    let rule = RulePath::parse("hexr/authz/allow").unwrap();
+    let compile = |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET);
+    assert!(compile(Dialect::V0).is_ok());
+    assert!(compile(Dialect::V1).is_err());
+}
+
+#[test]
+fn what_is_not_activated() {
+    let good = "package hexr.authz\nallow if true";
+    for (modules, data, expect) in [
+        (&["package hexr.authz\nallow if {"][..], "{}", "0.rego:2:11: "),
+        (&["package hexr.authz\nallow if {", "package other\nx :="], "{}", "\n1.rego:2:"),
+        (&["package other\nallow if true"], "{}", "no rule `data.hexr.authz.allow`"),
+        (&[], "{}", "no rule `data.hexr.authz.allow`"),
+        (&["package hexr.authz\nallow if x == 1"], "{}", "0.rego:2:10: "),
+        (
+            &[good],
+            r#"{"hexr": {"authz": {"allow": true}}}"#,
+            "`data.hexr.authz.allow` has base data in its way",
+        ),
+        (&[good], r#"{"hexr": {"authz": 1}}"#, "base data in its way at `data.hexr.authz`"),
+        (&[good, "package a\nb[x] := 1 if x := 2"], r#"{"a": {"b": {}}}"#, "1.rego:2: the rule `data.a.b`"),
+        (&[good, "package a\nb.c := 1"], r#"{"a": {"b": {"c": 2}}}"#, "1.rego:2: the rule `data.a.b.c`"),
+        (&["package hexr.authz\nallow"], "{}", "0.rego:2: this rule has neither a value nor a body"),
+        (&["package hexr.authz\n\nallow if not 1 / 0 == 1"], "{}", "0.rego:3: this version cannot negate"),
+        (&[good], r#"{"audit_log": []}"#, "`data.audit_log` is the filter's own"),
+        (
+            &["package hexr.authz\nallow if count(data.audit_log) < 3"],
+            "{}",
+            "0.rego:2: this version does not record",
+        ),
+    ] {
+        let errors = compile(modules, data).map(|_| ()).unwrap_err().to_string();
+        assert!(errors.contains(expect), "{modules:?} {data}: {errors}");
+    }
+    assert!(compile(&[good], r#"{"hexr": {"authz": {"grants": {}}, "other": 1}}"#).is_ok());
+}
+
+#[test]
+fn an_endless_evaluation_ends() {
+    let module = "package hexr.authz\nallow if { x := numbers.range(1, 3000); some a in x; some b in x; some c in x; a + b + c == 0 }";
+    let rule = RulePath::parse("hexr/authz/allow").unwrap();
+    let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
+    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }).unwrap();
+    assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
+    assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)), "the policy is usable after it");
+}

@@ -1,0 +1,52 @@
+//! The one instant of a decision. It comes from the caller: the core has no clock.
+
+use chrono::{DateTime, SecondsFormat};
+
+/// An instant in nanoseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    unix_nanos: i64,
+}
+
+impl Timestamp {
+    /// The instant `unix_nanos` nanoseconds after the Unix epoch. The range ends in the year 2262.
+    pub const fn from_unix_nanos(unix_nanos: i64) -> Self {
+        Self { unix_nanos }
+    }
+
+    /// Nanoseconds since the Unix epoch: what `time.now_ns()` answers in a policy.
+    pub const fn unix_nanos(self) -> i64 {
+        self.unix_nanos
+    }
+
+    /// Whole seconds since the Unix epoch, truncated.
+    pub const fn unix_seconds(self) -> i64 {
+        self.unix_nanos.div_euclid(1_000_000_000)
+    }
+
+    /// Whole milliseconds since the Unix epoch, truncated.
+    pub const fn unix_millis(self) -> i64 {
+        self.unix_nanos.div_euclid(1_000_000)
+    }
+
+    /// RFC 3339 in UTC with whole seconds, truncated: `2026-01-15T10:30:00Z`.
+    pub fn to_rfc3339(self) -> String {
+        DateTime::from_timestamp_nanos(self.unix_nanos).to_rfc3339_opts(SecondsFormat::Secs, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn seconds_are_truncated() {
+        for (nanos, text) in [
+            (1_768_473_000_999_999_999, "2026-01-15T10:30:00Z"),
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Timestamp::from_unix_nanos(nanos).to_rfc3339(), text);
+        }
+    }
+}
