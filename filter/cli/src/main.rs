@@ -1,2 +1,31 @@
-//! x
-fn main() {}
+//! `hexr-authz`: the operator's tool of Hexr Authz.
+
+mod command;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Authorization for AI agents inside Envoy: checks, packs and serves policies.
+#[derive(Parser)]
+#[command(name = "hexr-authz", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(command::check::Check),
+    Build(command::build::Build),
+    Serve(command::serve::Serve),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Build(build) => build.run(),
+        Command::Serve(serve) => serve.run(),
+    }
+}

@@ -60,15 +60,15 @@ pub(super) fn unpack(bytes: &[u8], limits: BundleLimits) -> Result<Files, Archiv
     for entry in tar::Archive::new(unpacked.as_slice()).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous => {}
-            EntryType::Directory | EntryType::XGlobalHeader => continue,
-            _ => {
-                return Err(ArchiveError::Path {
-                    path,
-                    problem: "links and special files have no place in a bundle",
-                });
-            }
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::Directory | EntryType::XGlobalHeader) {
+            continue;
+        }
+        if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
+            return Err(ArchiveError::Path {
+                path,
+                problem: "links and special files have no place in a bundle",
+            });
         }
         let plain = path.trim_start_matches("./").trim_start_matches('/').to_owned();
         if plain.is_empty() || plain.split('/').any(|segment| matches!(segment, "" | "." | "..")) {

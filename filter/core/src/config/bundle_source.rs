@@ -126,7 +126,9 @@ fn check_polling(node: &Node<'_>) -> Polling {
         (false, true) => min_node.problem("with `max_delay_seconds` this key is needed too"),
         (true, true) | (false, false) => {}
     }
-    if min > max {
+    if let (Some(min), Some(max)) = (min_node.given_integer(), max_node.given_integer())
+        && min > max
+    {
         node.problem(format!("`min_delay_seconds` ({min}) is more than `max_delay_seconds` ({max})"));
     }
     fields.end();

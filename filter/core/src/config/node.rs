@@ -107,6 +107,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An integer, whatever its range, if one is there.
+    pub(super) fn given_integer(&self) -> Option<u64> {
+        self.value.and_then(Value::as_u64)
+    }
+
     pub(super) fn array(&self) -> Vec<Self> {
         let items = self.value.and_then(Value::as_array);
         if items.is_none() {

@@ -24,6 +24,8 @@ pub struct SourceKeys {
     pub probe: String,
     /// What must not be loaded again: a [`Quarantine`].
     pub quarantine: String,
+    /// What keeps a newer bundle from being active, as text; empty when nothing does.
+    pub problem: String,
     slots: [String; 2],
 }
 
@@ -75,6 +77,7 @@ impl SourceKeys {
             active: key("active"),
             probe: key("probe"),
             quarantine: key("quarantine"),
+            problem: key("problem"),
             slots: [key("bundle-a"), key("bundle-b")],
         }
     }

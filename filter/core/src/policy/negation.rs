@@ -192,10 +192,14 @@ fn is_defined(expr: &Expr) -> bool {
 fn is_plain_reference(expr: &Expr) -> bool {
     let mut expr = expr;
     loop {
-        match expr {
-            Expr::RefDot { refr, .. } => expr = refr,
-            Expr::RefBrack { refr, index, .. } if is_defined(index) => expr = refr,
-            other => return matches!(other, Expr::Var { .. }),
+        if let Expr::RefDot { refr, .. } = expr {
+            expr = refr;
+        } else if let Expr::RefBrack { refr, index, .. } = expr
+            && is_defined(index)
+        {
+            expr = refr;
+        } else {
+            return matches!(expr, Expr::Var { .. });
         }
     }
 }

@@ -1,0 +1,66 @@
+//! `hexr-authz check`: what the filter would say of policies or of a configuration.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use hexr_authz_core::{config::Config, policy::RulePath};
+
+use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
+use crate::source::Source;
+
+/// Check policies, and with `--config` a filter configuration, with the filter's own code.
+///
+/// Exit code 0 when there is nothing to say, 1 with findings, 2 for a wrong command line.
+#[derive(clap::Args)]
+pub(crate) struct Check {
+    /// Folders or files with policies; each is checked as a bundle of its own.
+    #[arg(required_unless_present = "config")]
+    paths: Vec<PathBuf>,
+    /// A filter configuration in JSON.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The rule that decides.
+    #[arg(long, default_value = DEFAULT_DECISION, value_parser = rule_path)]
+    decision: RulePath,
+}
+
+/// An update that takes longer is one that operators do not expect.
+const SLOW_UPDATE_MILLIS: u64 = 30_000;
+
+impl Check {
+    pub(crate) fn run(self) -> ExitCode {
+        let mut findings = Vec::new();
+        for path in &self.paths {
+            findings.extend(Source::new(path).pack(None, &self.decision, BUDGET).err());
+        }
+        if let Some(path) = &self.config {
+            findings.extend(check_config(path).err().map(|problems| {
+                let lines: Vec<String> =
+                    problems.lines().map(|line| format!("{}: {line}", path.display())).collect();
+                lines.join("\n")
+            }));
+        }
+        exit(if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) })
+    }
+}
+
+fn check_config(path: &Path) -> Result<(), String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    // The values of the environment are the VM's; here only the names can be looked at.
+    let config =
+        Config::read(&text, &|_name| Some("value".to_owned())).map_err(|problems| problems.to_string())?;
+    if let Some(bundle) = config.bundle
+        && bundle.polling.max_delay_millis > SLOW_UPDATE_MILLIS
+    {
+        eprintln!(
+            "{}: warning: with `max_delay_seconds` {} an update of bundle `{}` can take over 30 seconds",
+            path.display(),
+            bundle.polling.max_delay_millis / 1000,
+            bundle.name
+        );
+    }
+    Ok(())
+}

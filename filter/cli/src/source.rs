@@ -1,0 +1,120 @@
+//! Policies on disk: which files of a folder belong into a bundle, and whether they make a policy.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use hexr_authz_core::{
+    bundle::{Bundle, BundleLimits, SourceFile, pack},
+    delivery::Digest,
+    policy::{Budget, RulePath},
+};
+use walkdir::{DirEntry, WalkDir};
+
+/// A folder, or a single file, with policies.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+}
+
+/// What changes when a source changes: paths, sizes and times of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
+
+/// A bundle that compiles.
+#[derive(Clone, Debug)]
+pub(crate) struct Packed {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) revision: String,
+}
+
+/// How many characters of the sources' digest are a revision of their own.
+const REVISION_LENGTH: usize = 12;
+
+// === impl Source ===
+
+impl Source {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// What the source looks like from outside.
+    pub(crate) fn fingerprint(&self) -> Result<Fingerprint, String> {
+        let look = |path: PathBuf| {
+            let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok((path, metadata.len(), metadata.modified().ok()))
+        };
+        self.paths()?.into_iter().map(look).collect::<Result<_, String>>().map(Fingerprint)
+    }
+
+    /// Packs the source and compiles the result as the filter would.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, a line each.
+    pub(crate) fn pack(
+        &self,
+        revision: Option<&str>,
+        rule: &RulePath,
+        budget: Budget,
+    ) -> Result<Packed, String> {
+        let files = self.files()?;
+        let revision = revision.map_or_else(|| content_revision(&files), str::to_owned);
+        let bytes = pack(&files, &revision)?;
+        let limits = BundleLimits { compressed: super::command::BUNDLE_BYTES };
+        let bundle = Bundle::read(&bytes, limits).map_err(|error| error.to_string())?;
+        bundle.compile(rule, budget).map_err(|errors| errors.to_string())?;
+        Ok(Packed { digest: Digest::of(&bytes), bytes, revision })
+    }
+
+    fn files(&self) -> Result<Vec<SourceFile>, String> {
+        let paths = self.paths()?;
+        if paths.is_empty() {
+            return Err(format!(
+                "{}: no policy here: files that end in `.rego`, `data.json`, `data.yaml`",
+                self.path.display()
+            ));
+        }
+        let read = |path: PathBuf| {
+            let content = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let base = if self.path.is_dir() { &self.path } else { self.path.parent().unwrap_or(&self.path) };
+            let inside = path.strip_prefix(base).unwrap_or(&path);
+            let segments: Vec<_> = inside.iter().map(|segment| segment.to_string_lossy()).collect();
+            Ok(SourceFile { path: segments.join("/"), content })
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    fn paths(&self) -> Result<Vec<PathBuf>, String> {
+        let mut paths = Vec::new();
+        // A mounted ConfigMap is links to links: `authz.rego` to `..data/authz.rego`, and `..data` to a folder.
+        let walk = WalkDir::new(&self.path).follow_links(true).sort_by_file_name();
+        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
+            let entry = entry.map_err(|error| error.to_string())?;
+            if entry.file_type().is_file() && belongs(&entry.file_name().to_string_lossy()) {
+                paths.push(entry.into_path());
+            }
+        }
+        Ok(paths)
+    }
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    name.starts_with('.') && name != ".manifest"
+}
+
+fn belongs(name: &str) -> bool {
+    name.ends_with(".rego") || matches!(name, "data.json" | "data.yaml" | "data.yml" | ".manifest")
+}
+
+fn content_revision(files: &[SourceFile]) -> String {
+    let mut content = Vec::new();
+    for file in files {
+        let size = file.content.len().to_le_bytes();
+        content.extend([file.path.as_bytes(), &[0], &size, &file.content].concat());
+    }
+    Digest::of(&content).as_str().chars().take(REVISION_LENGTH).collect()
+}

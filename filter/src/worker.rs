@@ -1,0 +1,102 @@
+//! What the requests of one worker share.
+
+use std::{
+    cell::{Ref, RefCell},
+    num::NonZeroUsize,
+    rc::Rc,
+};
+
+use hexr_authz_core::{
+    authorizer::{ActivePolicy, Authorizer},
+    config::Config,
+    decision::DecisionId,
+    identity::Peer,
+};
+use lru::LruCache;
+
+use crate::host::{self, HostError};
+
+/// How many certificates a worker remembers.
+const MAX_PEERS: NonZeroUsize = match NonZeroUsize::new(4096) {
+    Some(max) => max,
+    None => NonZeroUsize::MIN,
+};
+/// How many decision ids are made of one call to the system's generator.
+const IDS_AT_ONCE: usize = 128;
+
+/// The state of one worker, for one configuration of the filter.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    authorizer: RefCell<Authorizer>,
+    /// By the digest of the whole certificate: a second certificate with the same SAN is another peer.
+    peers: RefCell<LruCache<Vec<u8>, Rc<Peer>>>,
+    anonymous: Rc<Peer>,
+    random: RefCell<Vec<[u8; 16]>>,
+    /// The shared-data key under which the fetching worker tells why there is no newer policy.
+    problem_key: Option<String>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn new(config: Rc<Config>, problem_key: Option<String>) -> Self {
+        Self {
+            authorizer: RefCell::new(Authorizer::new(config)),
+            peers: RefCell::new(LruCache::new(MAX_PEERS)),
+            anonymous: Rc::new(Peer::anonymous()),
+            random: RefCell::default(),
+            problem_key,
+        }
+    }
+
+    /// The authorizer, for reading; nothing if it is being changed.
+    pub(crate) fn authorizer(&self) -> Option<Ref<'_, Authorizer>> {
+        self.authorizer.try_borrow().ok()
+    }
+
+    /// Puts a policy in force between two requests.
+    pub(crate) fn activate(&self, policy: ActivePolicy) {
+        if let Ok(mut authorizer) = self.authorizer.try_borrow_mut() {
+            authorizer.activate(policy);
+        }
+    }
+
+    /// The peer of the connection that the current request came over. Its certificate is read once.
+    pub(crate) fn peer(&self) -> Rc<Peer> {
+        let digest = match host::property("connection\0sha256_peer_certificate_digest") {
+            Ok(digest) if !digest.is_empty() => digest,
+            Ok(_) | Err(_) => return Rc::clone(&self.anonymous),
+        };
+        let Ok(mut peers) = self.peers.try_borrow_mut() else { return Rc::clone(&self.anonymous) };
+        if let Some(peer) = peers.get(&digest) {
+            return Rc::clone(peer);
+        }
+        let (Ok(pem), Some(authorizer)) = (host::property("connection\0peer_certificate"), self.authorizer())
+        else {
+            return Rc::clone(&self.anonymous);
+        };
+        let peer = Rc::new(authorizer.config().trust_domains.identify(&pem));
+        peers.put(digest, Rc::clone(&peer));
+        peer
+    }
+
+    /// A new decision id.
+    pub(crate) fn decision_id(&self) -> Result<DecisionId, HostError> {
+        let mut random = self.random.try_borrow_mut().map_err(|_| HostError::NotFound)?;
+        if random.is_empty() {
+            let mut bytes = [[0; 16]; IDS_AT_ONCE];
+            host::fill_random(bytes.as_flattened_mut())?;
+            random.extend(bytes);
+        }
+        random.pop().map(DecisionId::from_random).ok_or(HostError::NotFound)
+    }
+
+    /// Why there is no policy, as far as any worker knows.
+    pub(crate) fn cause_of_no_policy(&self) -> String {
+        let problem = self.problem_key.as_ref().and_then(|key| host::shared_data(key).ok());
+        let problem = problem.map(|shared| String::from_utf8_lossy(&shared.value).into_owned());
+        problem
+            .filter(|problem| !problem.is_empty())
+            .unwrap_or_else(|| "the first bundle has not arrived yet".to_owned())
+    }
+}
