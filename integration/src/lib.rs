@@ -1,1 +1,23 @@
-//! x
+//! Hexr Authz on real parts: Envoy, mTLS with SPIFFE certificates, the bundle server, HTTP.
+//!
+//! [`stack::Stack`] starts all of it; the demo, the scenarios under `tests` and the benchmarks are told in its terms.
+
+pub mod agent;
+pub mod artifacts;
+pub mod bundle_server;
+pub mod certificates;
+pub mod credential_exchange;
+pub mod envoy;
+pub mod envoy_binary;
+pub mod envoy_config;
+pub mod eventually;
+pub mod policies;
+pub mod scripted_server;
+pub mod stack;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}

@@ -11,9 +11,9 @@ use hexr_authz_core::policy::{Budget, RulePath};
 /// The decision's rule where nothing else is asked for.
 const DEFAULT_DECISION: &str = "hexr/authz/allow";
 /// The budget under which policies are compiled here; nothing is evaluated.
-const BUDGET: Budget = Budget { milliseconds: 50 };
+pub(crate) const BUDGET: Budget = Budget { milliseconds: 50 };
 /// The largest bundle that the filter takes without `limits.bundle_bytes`.
-const BUNDLE_BYTES: usize = 16 << 20;
+pub(crate) const BUNDLE_BYTES: usize = 16 << 20;
 
 /// A rule's path as a flag: `hexr/authz/allow`.
 fn rule_path(text: &str) -> Result<RulePath, String> {

@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_not_a_certificate_is_an_error() {
         let good = pem(&["spiffe://td/a"], &[]);
-        let truncated = &good[..good.len() / 2];
+        let truncated = good.get(..good.len() / 2).unwrap();
         let twice = good.replace('A', "!");
         for bytes in
             [&b""[..], b"-----BEGIN CERTIFICATE-----", &[0xff, 0xfe], truncated.as_bytes(), twice.as_bytes()]

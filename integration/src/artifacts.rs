@@ -1,0 +1,85 @@
+//! Builds what is tested, always from the sources at hand.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::repository;
+
+/// The filter, as `cargo wasm` builds it. `HEXR_AUTHZ_WASM` names a built one instead.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn filter() -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(path) = std::env::var_os("HEXR_AUTHZ_WASM") {
+        return Ok(PathBuf::from(path));
+    }
+    once(&BUILT, || {
+        install_wasm_target()?;
+        build(&["build", "--release", "--target", "wasm32-wasip1", "-p", "hexr-authz-filter"], ".wasm")
+    })
+}
+
+/// The operator's tool.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn cli() -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    once(&BUILT, || build(&["build", "-p", "hexr-authz"], "hexr-authz"))
+}
+
+fn once(built: &OnceLock<PathBuf>, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    if let Some(path) = built.get() {
+        return Ok(path.clone());
+    }
+    let path = make()?;
+    Ok(built.get_or_init(|| path).clone())
+}
+
+/// Rustup installs the target that `rust-toolchain.toml` names, unless it found the toolchain there without it.
+fn install_wasm_target() -> Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).current_dir(repository()).output()?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if sysroot.join("lib/rustlib/wasm32-wasip1").exists() {
+        return Ok(());
+    }
+    let status =
+        Command::new("rustup").args(["target", "add", "wasm32-wasip1"]).current_dir(repository()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) | Err(_) => {
+            bail!("`rustup target add wasm32-wasip1` failed: install that target for the toolchain in use")
+        }
+    }
+}
+
+/// Runs cargo, with its progress on the terminal, and finds what it made by the end of the file's name.
+fn build(arguments: &[&str], ending: &str) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo cannot be started")?;
+    if !output.status.success() {
+        bail!("`cargo {}` failed", arguments.join(" "));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let files = artifacts.flat_map(|message| {
+        let files = message.get("filenames").and_then(|files| files.as_array()).cloned().unwrap_or_default();
+        files.into_iter().filter_map(|file| file.as_str().map(PathBuf::from))
+    });
+    files
+        .filter(|file| file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)))
+        .last()
+        .with_context(|| format!("`cargo {}` made no file `{ending}`", arguments.join(" ")))
+}

@@ -1,0 +1,160 @@
+//! A real Envoy as a process.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::{envoy_binary, envoy_config::EnvoyConfig, eventually::eventually};
+
+/// A running Envoy; it ends when dropped.
+pub struct Envoy {
+    process: Child,
+    folder: PathBuf,
+    admin: SocketAddr,
+    agents: SocketAddr,
+}
+
+/// How long Envoy may take to start; V8 compiles the filter meanwhile.
+const START: Duration = Duration::from_secs(60);
+
+impl Envoy {
+    /// Starts one with `workers` worker threads. Its files stand in `folder`.
+    ///
+    /// # Errors
+    /// When it refuses the configuration or does not start; the error has its log.
+    pub async fn start(config: &EnvoyConfig, workers: u32, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let config_path = folder.join("envoy.json");
+        fs::write(&config_path, serde_json::to_string_pretty(config.document())?)?;
+        let admin_path = folder.join("admin-address");
+        let _ = fs::remove_file(&admin_path);
+        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("envoy.log"))?;
+        let access_log = fs::OpenOptions::new().create(true).append(true).open(folder.join("access.log"))?;
+        let mut command = Command::new(envoy_binary::find()?);
+        command
+            .arg("--config-path")
+            .arg(&config_path)
+            .arg("--admin-address-path")
+            .arg(&admin_path)
+            .args(["--concurrency", &workers.to_string()])
+            .args(["--file-flush-interval-msec", "50"])
+            .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info"])
+            .stdin(Stdio::null())
+            .stdout(access_log)
+            .stderr(log);
+        let process = command.spawn().context("Envoy cannot be started")?;
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut envoy = Self { process, folder: folder.to_owned(), admin: unknown, agents: unknown };
+        let started = envoy.wait_until_ready(&admin_path).await;
+        started.map(|()| envoy)
+    }
+
+    async fn wait_until_ready(&mut self, admin_path: &Path) -> Result<()> {
+        let log = self.folder.join("envoy.log");
+        let address = eventually(START, "Envoy's admin address", async || {
+            let written = fs::read_to_string(admin_path).ok().and_then(|text| text.trim().parse().ok());
+            match (written, self.process.try_wait()) {
+                (Some(address), _) => Some(Ok(address)),
+                (None, Ok(None)) => None,
+                (None, _) => Some(Err(fs::read_to_string(&log).unwrap_or_default())),
+            }
+        });
+        match address.await?.0 {
+            Ok(address) => self.admin = address,
+            Err(log) => bail!("Envoy refused to start:\n{log}"),
+        }
+        eventually(START, "Envoy's readiness", async || {
+            let (status, _) = get(self.admin, "/ready").await.ok()?;
+            (status == StatusCode::OK).then_some(())
+        })
+        .await?;
+        let (_, listeners) = get(self.admin, "/listeners?format=json").await?;
+        let listeners: serde_json::Value = serde_json::from_str(&listeners)?;
+        let address =
+            listeners.pointer("/listener_statuses/0/local_address/socket_address").context("no listener")?;
+        let ip = address.pointer("/address").and_then(|ip| ip.as_str()).context("no address")?;
+        let port = address.pointer("/port_value").and_then(serde_json::Value::as_u64).context("no port")?;
+        self.agents = format!("{ip}:{port}").parse()?;
+        Ok(())
+    }
+
+    /// Where agents send their requests.
+    pub fn agents(&self) -> SocketAddr {
+        self.agents
+    }
+
+    /// Where its admin interface is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Its process, for the operating system's accounting.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("envoy.log")).unwrap_or_default()
+    }
+
+    /// The lines of its log that have `text` in them.
+    pub fn log_lines(&self, text: &str) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
+
+    /// Its access log so far.
+    pub fn access_log(&self) -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(self.folder.join("access.log")).unwrap_or_default();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// A counter or gauge of its own, 0 where it has none of that name.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        let (_, stats) = get(self.admin, "/stats").await?;
+        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+        Ok(value.unwrap_or_default())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n");
+            eprintln!("--- Envoy's log, from {}\n{last}\n---", self.folder.display());
+        }
+    }
+}
+
+/// A plain request to a server on this machine.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String)> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    tokio::spawn(connection);
+    let request =
+        Request::builder().uri(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}

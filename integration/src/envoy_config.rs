@@ -1,0 +1,126 @@
+//! The shipped Envoy configuration, with other ports, paths and filter configurations: changed as parsed YAML, so that
+//! what is tested is what is shipped.
+
+use std::{fs, net::SocketAddr, path::Path};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::repository;
+
+/// A configuration of Envoy.
+#[derive(Clone, Debug)]
+pub struct EnvoyConfig(Value);
+
+const LISTENER: &str = "/static_resources/listeners/0";
+const TLS: &str = "/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config";
+const HTTP: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+
+impl EnvoyConfig {
+    /// `envoy-config/envoy.yaml`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn shipped() -> Result<Self> {
+        let path = repository().join("envoy-config/envoy.yaml");
+        Ok(Self(yaml_serde::from_str(&fs::read_to_string(&path).context("envoy-config/envoy.yaml")?)?))
+    }
+
+    /// The whole configuration.
+    pub fn document(&self) -> &Value {
+        &self.0
+    }
+
+    /// The value at a JSON pointer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn at(&mut self, pointer: &str) -> Result<&mut Value> {
+        self.0.pointer_mut(pointer).with_context(|| format!("the configuration has no {pointer}"))
+    }
+
+    /// Has the system choose Envoy's own ports.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_free_ports(mut self) -> Result<Self> {
+        *self.at("/admin/address/socket_address/port_value")? = json!(0);
+        *self.at(&format!("{LISTENER}/address/socket_address/port_value"))? = json!(0);
+        Ok(self)
+    }
+
+    /// Reads certificates from `folder`.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_certificates(mut self, folder: &Path) -> Result<Self> {
+        let common = format!("{TLS}/common_tls_context");
+        for (pointer, file) in [
+            ("tls_certificates/0/certificate_chain", "envoy.pem"),
+            ("tls_certificates/0/private_key", "envoy-key.pem"),
+            ("validation_context/trusted_ca", "ca.pem"),
+        ] {
+            *self.at(&format!("{common}/{pointer}/filename"))? = json!(folder.join(file));
+        }
+        Ok(self)
+    }
+
+    /// Lets clients connect without a certificate.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_optional_client_certificates(mut self) -> Result<Self> {
+        *self.at(&format!("{TLS}/require_client_certificate"))? = json!(false);
+        Ok(self)
+    }
+
+    /// Loads the filter from `path`.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_filter(mut self, path: &Path) -> Result<Self> {
+        *self.at(&format!("{HTTP}/http_filters/0/typed_config/config/vm_config/code/local/filename"))? =
+            json!(path);
+        Ok(self)
+    }
+
+    /// Replaces the filter by another one, or by none.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_other_filter(mut self, filter: Option<Value>) -> Result<Self> {
+        let filters = self.at(&format!("{HTTP}/http_filters"))?.as_array_mut().context("http_filters")?;
+        filters.splice(..1, filter);
+        Ok(self)
+    }
+
+    /// Changes the filter's own configuration.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn with_filter_config(mut self, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        let text = self.at(&format!("{HTTP}/http_filters/0/typed_config/config/configuration/value"))?;
+        let mut config = serde_json::from_str(text.as_str().context("configuration")?)?;
+        change(&mut config);
+        *text = json!(config.to_string());
+        Ok(self)
+    }
+
+    /// Sends the requests of a cluster to `address`.
+    ///
+    /// # Errors
+    /// When there is no such cluster.
+    pub fn with_cluster(mut self, name: &str, address: SocketAddr) -> Result<Self> {
+        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
+        let cluster = clusters.iter_mut().find(|cluster| cluster.pointer("/name") == Some(&json!(name)));
+        let endpoint = cluster
+            .and_then(|cluster| {
+                cluster.pointer_mut(
+                    "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address",
+                )
+            })
+            .with_context(|| format!("there is no cluster {name}"))?;
+        *endpoint = json!({"address": address.ip(), "port_value": address.port()});
+        Ok(self)
+    }
+}
