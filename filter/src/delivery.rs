@@ -107,7 +107,7 @@ impl Delivery {
             }
             match self.load(&bundle.value) {
                 Ok(policy) => self.take_up(record, policy, worker),
-                Err(problem) => host::log(Level::Error, &format!("hexr-authz: the active bundle: {problem}")),
+                Err(problem) => host::log(Level::Error, &format!("the active bundle: {problem}")),
             }
         }
         self.seen_cas = shared.cas;
@@ -263,7 +263,7 @@ impl Delivery {
 
     fn take_up(&mut self, record: ActiveRecord, policy: ActivePolicy, worker: &Worker) {
         let message = format!(
-            "hexr-authz: bundle `{}` is active: revision `{}`, generation {}",
+            "bundle `{}` is active: revision `{}`, generation {}",
             self.source.name, policy.revision, record.generation
         );
         worker.activate(policy);
@@ -286,7 +286,7 @@ impl Delivery {
         let effect =
             if self.active.is_some() { "the active policy stays" } else { "there is no policy from it yet" };
         for line in problem.lines() {
-            host::log(Level::Warn, &format!("hexr-authz: bundle `{}`: {line} ({effect})", self.source.name));
+            host::log(Level::Warn, &format!("bundle `{}`: {line} ({effect})", self.source.name));
         }
         // Only the answer at `ready_path` depends on it.
         let _ = host::set_shared_data(&self.keys.problem, problem.as_bytes(), None);
@@ -295,10 +295,7 @@ impl Delivery {
 
     fn report_recovery(&mut self) {
         if self.problem.take().is_some() {
-            host::log(
-                Level::Info,
-                &format!("hexr-authz: bundle `{}`: the server is fine again", self.source.name),
-            );
+            host::log(Level::Info, &format!("bundle `{}`: the server is fine again", self.source.name));
         }
         let _ = host::set_shared_data(&self.keys.problem, &[], None);
     }

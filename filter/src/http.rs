@@ -30,7 +30,7 @@ impl HttpContext for Stream {
             Ok(action) => action,
             Err(error) => {
                 let id = self.worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
-                host::log(Level::Error, &format!("hexr-authz: decision {id}: a host call failed: {error:?}"));
+                host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
                 reply(&id.fault("a host call failed"))
             }
         }
@@ -101,7 +101,7 @@ fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) -> Action {
     }
     if refusal.denial.is_fault() {
         let Refusal { id, denial, .. } = refusal;
-        host::log(Level::Error, &format!("hexr-authz: decision {id}: {}: {denial}", denial.reason().code()));
+        host::log(Level::Error, &format!("decision {id}: {}: {denial}", denial.reason().code()));
     }
     reply(&Reply::new(refusal, contact))
 }
@@ -122,6 +122,6 @@ fn reply(reply: &Reply) -> Action {
 /// Ends a request that can be neither answered nor continued. A trap is what is left: Envoy answers 503 and reloads
 /// the VM, while a request paused for ever would hang its caller.
 fn abandon() -> Action {
-    host::log(Level::Error, "hexr-authz: a request can be neither answered nor continued");
+    host::log(Level::Error, "a request can be neither answered nor continued");
     std::process::abort()
 }

@@ -52,7 +52,7 @@ impl RootContext for Root {
             }
             Err(problems) => {
                 for problem in problems {
-                    host::log(Level::Error, &format!("hexr-authz: configuration: {problem}"));
+                    host::log(Level::Error, &format!("configuration: {problem}"));
                 }
                 false
             }

@@ -73,11 +73,17 @@ impl Envoy {
             Ok(address) => self.admin = address,
             Err(log) => bail!("Envoy refused to start:\n{log}"),
         }
-        eventually(START, "Envoy's readiness", async || {
+        let (ready, _) = eventually(START, "Envoy's readiness", async || {
+            if !matches!(self.process.try_wait(), Ok(None)) {
+                return Some(Err(fs::read_to_string(&log).unwrap_or_default()));
+            }
             let (status, _) = get(self.admin, "/ready").await.ok()?;
-            (status == StatusCode::OK).then_some(())
+            (status == StatusCode::OK).then_some(Ok(()))
         })
         .await?;
+        if let Err(log) = ready {
+            bail!("Envoy refused to start:\n{log}");
+        }
         let (_, listeners) = get(self.admin, "/listeners?format=json").await?;
         let listeners: serde_json::Value = serde_json::from_str(&listeners)?;
         let address =

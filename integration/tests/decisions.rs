@@ -142,7 +142,8 @@ async fn what_the_catalog_does_not_know_is_refused() -> Result<()> {
         let answer = agent.send(method, host, path).await?;
         assert_refused(&stack, &answer, 403, reason);
     }
-    let answer = agent.send("POST", "BigQuery.GoogleAPIs.com:443", "/bigquery/v2/projects/%70/queries?x=/../").await?;
+    let answer =
+        agent.send("POST", "BigQuery.GoogleAPIs.com:443", "/bigquery/v2/projects/%70/queries?x=/../").await?;
     assert_eq!(answer.status, 200, "{answer:?}");
     Ok(())
 }
@@ -161,7 +162,9 @@ async fn requests_that_want_to_be_something_else_are_refused() -> Result<()> {
         assert_eq!(stack.exchange.count(), 0, "{headers:?}");
     }
     // Envoy joins two hosts to one authority.
-    let raw = format!("POST {QUERY} HTTP/1.1\r\nhost: {BIGQUERY}\r\nhost: other.example\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let raw = format!(
+        "POST {QUERY} HTTP/1.1\r\nhost: {BIGQUERY}\r\nhost: other.example\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
     let answer = agent.send_raw(raw.as_bytes()).await?;
     assert!(answer.starts_with("HTTP/1.1 40"), "{answer}");
     assert_eq!(stack.exchange.count(), 0);
@@ -196,7 +199,8 @@ async fn a_second_certificate_with_the_same_first_san_gets_nothing_from_the_firs
     let mut good = stack.agent("researcher")?.connect().await?;
     assert_eq!(good.send("POST", BIGQUERY, QUERY).await?.status, 200);
     stack.exchange.take();
-    let mut second = stack.agent_with(&[&id, "spiffe://hexr.cloud/agent/other/crew/admin"])?.connect().await?;
+    let mut second =
+        stack.agent_with(&[&id, "spiffe://hexr.cloud/agent/other/crew/admin"])?.connect().await?;
     for _ in 0..3 {
         let answer = second.send("POST", BIGQUERY, QUERY).await?;
         assert_refused(&stack, &answer, 403, "multiple_uri_sans");
@@ -291,7 +295,9 @@ async fn odd_headers_harm_nobody() -> Result<()> {
         let others: Vec<_> = headers.iter().filter(|(name, _)| !name.starts_with("x-hexr")).collect();
         assert!(others.iter().all(|(name, _)| !received[0].all(name).is_empty()));
     }
-    let raw = format!("POST {QUERY} HTTP/1.1\r\nhost: {BIGQUERY}\r\nx-h\u{e9}: v\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let raw = format!(
+        "POST {QUERY} HTTP/1.1\r\nhost: {BIGQUERY}\r\nx-h\u{e9}: v\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+    );
     let answer = stack.agent("researcher")?.send_raw(raw.as_bytes()).await?;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0, "no VM has trapped");

@@ -1,0 +1,161 @@
+//! A VM that traps refuses, recovers, and forgets nothing; and what Envoy refuses to start with.
+
+use anyhow::Result;
+use hexr_authz_core::bundle::{SourceFile, pack};
+use integration::{
+    envoy::Envoy,
+    envoy_config::EnvoyConfig,
+    eventually::eventually,
+    scripted_server::{Script, ScriptedServer},
+    stack::{Foundation, PATIENCE, Stack},
+};
+
+const BIGQUERY: &str = "bigquery.googleapis.com";
+const QUERY: &str = "/bigquery/v2/projects/p/queries";
+
+fn serving(module: &str, revision: &str) -> Script {
+    let file = SourceFile { path: "authz.rego".to_owned(), content: module.as_bytes().to_vec() };
+    Script::Answer { status: 200, etag: None, body: pack(&[file], revision).unwrap().into() }
+}
+
+async fn ask(stack: &Stack, role: &str) -> Result<(u16, Option<String>)> {
+    let answer = stack.agent(role)?.send("POST", BIGQUERY, QUERY).await?;
+    Ok((answer.status.as_u16(), answer.reason()))
+}
+
+/// The evaluator panics on `strings.count` with an empty text.
+const TRAPS_FOR_CRASHER: &str = r#"
+package hexr.authz
+
+default allow := false
+
+allow if input.role == "researcher"
+
+allow if {
+    input.role == "crasher"
+    strings.count(input.action, "") > 0
+}
+"#;
+
+#[tokio::test]
+async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
+    let server = ScriptedServer::start(serving(TRAPS_FOR_CRASHER, "r1")).await?;
+    let foundation = Foundation::lay().await?;
+    let config = foundation.config(server.address())?;
+    let stack = foundation.start(&config, 1).await?;
+    stack.wait_until_ready().await?;
+    assert_eq!(ask(&stack, "researcher").await?, (200, None));
+    // From here on there is nobody to fetch a policy from: what is reloaded comes from this Envoy.
+    drop(server);
+    stack.exchange.take();
+    for round in 1..=3 {
+        let (status, reason) = ask(&stack, "crasher").await?;
+        assert_eq!((status, reason), (503, None), "Envoy's own answer for a VM that trapped");
+        assert_eq!(stack.exchange.count(), 0);
+        eventually(PATIENCE, "the reloaded VM", async || {
+            let (status, reason) = ask(&stack, "researcher").await.ok()?;
+            assert!(reason.is_none() && (status == 200 || status == 503), "{status} {reason:?}");
+            (status == 200).then_some(())
+        })
+        .await?;
+        assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, round);
+        assert_eq!(ask(&stack, "viewer").await?.1.as_deref(), Some("policy_denied"));
+        stack.exchange.take();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
+    let good = |role: &str| {
+        format!("package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"{role}\"\n")
+    };
+    let server = ScriptedServer::start(serving(&good("first"), "first")).await?;
+    let foundation = Foundation::lay().await?;
+    let config = foundation.config(server.address())?;
+    let stack = foundation.start(&config, 2).await?;
+    stack.wait_until_ready().await?;
+
+    // A sum so long that analysing it overflows the VM's stack. It is packed by hand: our own tool would not survive
+    // compiling it either.
+    let hostile = format!("package hexr.authz\n\nallow if 0 <\n1{}\n", "\n+ 1".repeat(15_000));
+    server.now(Script::Answer { status: 200, etag: None, body: tarball(&hostile).into() });
+    let (line, _) = eventually(PATIENCE, "the quarantine", async || {
+        // Requests reload the VM where it was a worker that trapped.
+        let (status, reason) = ask(&stack, "first").await.ok()?;
+        assert!(status == 200 || (status == 503 && reason.is_none()), "{status} {reason:?}");
+        stack.envoy.log_lines("is in quarantine").pop()
+    })
+    .await?;
+    assert!(line.contains("the active policy stays"), "{line}");
+    let polls = server.asked();
+    eventually(PATIENCE, "further polls", async || (server.asked() > polls + 3).then_some(())).await?;
+    assert_eq!(stack.envoy.log_lines("is in quarantine").len(), 1);
+    assert_eq!(ask(&stack, "first").await?, (200, None));
+    assert!(
+        stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await? <= 1,
+        "one VM trapped, not one after the other"
+    );
+
+    server.now(serving(&good("second"), "second"));
+    eventually(PATIENCE, "the next good bundle", async || {
+        (ask(&stack, "second").await.ok()? == (200, None)).then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+fn tarball(module: &str) -> Vec<u8> {
+    let mut archive =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(module.len() as u64);
+    header.set_mode(0o644);
+    archive.append_data(&mut header, "authz.rego", module.as_bytes()).unwrap();
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+async fn refusal(change: impl FnOnce(EnvoyConfig) -> Result<EnvoyConfig>) -> Result<String> {
+    let foundation = Foundation::lay().await?;
+    let config = change(foundation.config_with_policy("package hexr.authz\nallow if false")?)?;
+    match Envoy::start(&config, 1, &foundation.path("envoy")).await {
+        Ok(_) => panic!("Envoy started"),
+        Err(error) => Ok(error.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn envoy_refuses_a_wrong_configuration_and_names_every_mistake() -> Result<()> {
+    let log = refusal(|config| {
+        config.with_filter_config(|config| {
+            config["identity"]["trust_domains"][0]["paths"] = serde_json::json!(["agent"]);
+            config["decision"]["mode"] = "monitor".into();
+            config["policy"]["modules"]["second.rego"] = "package second\nx :=".into();
+            config["catalog"]["services"][0]["hosts"] = serde_json::json!(["Host"]);
+            config["limts"] = serde_json::json!({});
+        })
+    })
+    .await?;
+    for mistake in [
+        "$.identity.trust_domains[0].paths[0]: ",
+        "$.decision.mode: must be `enforce`, but is `monitor`",
+        "$.policy.modules[\"second.rego\"]: second.rego:2:5: ",
+        "$.catalog.services[0].hosts[0]: `Host` is not a host",
+        "$.limts: unknown key",
+    ] {
+        assert!(log.contains(mistake), "{mistake} is missing in\n{log}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn envoy_refuses_a_vm_without_an_id() -> Result<()> {
+    let log = refusal(|mut config| {
+        let vm = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config/vm_config";
+        config.at(vm)?["vm_id"] = "".into();
+        Ok(config)
+    })
+    .await?;
+    assert!(log.contains("`vm_config.vm_id` is empty"), "{log}");
+    Ok(())
+}
