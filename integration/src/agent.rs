@@ -58,8 +58,16 @@ impl Agent {
     /// # Errors
     /// When the certificates cannot be used.
     pub fn new(envoy: SocketAddr, authority: &Authority, svid: Option<&Svid>) -> Result<Self> {
+        Self::trusting(envoy, authority.pem(), svid)
+    }
+
+    /// The same, with the authority's certificate in PEM.
+    ///
+    /// # Errors
+    /// When the certificates cannot be used.
+    pub fn trusting(envoy: SocketAddr, authority: &str, svid: Option<&Svid>) -> Result<Self> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes())?)?;
+        roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

@@ -76,12 +76,11 @@ fn build(arguments: &[&str], ending: &str) -> Result<PathBuf> {
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let files = artifacts.flat_map(|message| {
+    let mut files = artifacts.flat_map(|message| {
         let files = message.get("filenames").and_then(|files| files.as_array()).cloned().unwrap_or_default();
         files.into_iter().filter_map(|file| file.as_str().map(PathBuf::from))
     });
     files
-        .filter(|file| file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)))
-        .last()
+        .rfind(|file| file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)))
         .with_context(|| format!("`cargo {}` made no file `{ending}`", arguments.join(" ")))
 }

@@ -36,17 +36,24 @@ impl Envoy {
         fs::create_dir_all(folder)?;
         let config_path = folder.join("envoy.json");
         fs::write(&config_path, serde_json::to_string_pretty(config.document())?)?;
+        let mut command = Command::new(envoy_binary::find()?);
+        command.arg("--config-path").arg(&config_path).args(["--concurrency", &workers.to_string()]);
+        Self::start_by(command, folder).await
+    }
+
+    /// Starts one by a command that names its configuration, and perhaps a runner. Its files stand in `folder`.
+    ///
+    /// # Errors
+    /// When it does not start; the error has its log.
+    pub async fn start_by(mut command: Command, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder)?;
         let admin_path = folder.join("admin-address");
         let _ = fs::remove_file(&admin_path);
         let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("envoy.log"))?;
         let access_log = fs::OpenOptions::new().create(true).append(true).open(folder.join("access.log"))?;
-        let mut command = Command::new(envoy_binary::find()?);
         command
-            .arg("--config-path")
-            .arg(&config_path)
             .arg("--admin-address-path")
             .arg(&admin_path)
-            .args(["--concurrency", &workers.to_string()])
             .args(["--file-flush-interval-msec", "50"])
             .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info"])
             .stdin(Stdio::null())

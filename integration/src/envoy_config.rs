@@ -26,6 +26,15 @@ impl EnvoyConfig {
         Ok(Self(yaml_serde::from_str(&fs::read_to_string(&path).context("envoy-config/envoy.yaml")?)?))
     }
 
+    /// The filter's own configuration, as it stands in Envoy's.
+    ///
+    /// # Errors
+    /// When the configuration is not of the shipped shape.
+    pub fn filter_config(&self) -> Result<&str> {
+        let text = self.0.pointer(&format!("{HTTP}/http_filters/0/typed_config/config/configuration/value"));
+        text.and_then(Value::as_str).context("the filter's configuration")
+    }
+
     /// The whole configuration.
     pub fn document(&self) -> &Value {
         &self.0
@@ -39,13 +48,14 @@ impl EnvoyConfig {
         self.0.pointer_mut(pointer).with_context(|| format!("the configuration has no {pointer}"))
     }
 
-    /// Has the system choose Envoy's own ports.
+    /// Has the system choose Envoy's own ports, on loopback only.
     ///
     /// # Errors
     /// When the configuration is not of the shipped shape.
     pub fn with_free_ports(mut self) -> Result<Self> {
         *self.at("/admin/address/socket_address/port_value")? = json!(0);
-        *self.at(&format!("{LISTENER}/address/socket_address/port_value"))? = json!(0);
+        *self.at(&format!("{LISTENER}/address/socket_address"))? =
+            json!({"address": "127.0.0.1", "port_value": 0});
         Ok(self)
     }
 

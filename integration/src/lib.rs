@@ -5,8 +5,10 @@
 pub mod agent;
 pub mod artifacts;
 pub mod bundle_server;
+pub mod bundles;
 pub mod certificates;
 pub mod credential_exchange;
+pub mod demo;
 pub mod envoy;
 pub mod envoy_binary;
 pub mod envoy_config;

@@ -1,6 +1,10 @@
 //! Everything together: certificates, credential exchange, Envoy with the filter, and agents.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use serde_json::json;
@@ -72,6 +76,18 @@ impl Foundation {
         } else {
             Folder { path: directory.path().to_owned(), _removed_when_dropped: Some(directory) }
         };
+        Self::lay_in(folder).await
+    }
+
+    /// The same in a folder that stays.
+    ///
+    /// # Errors
+    /// When one of them cannot be had.
+    pub async fn lay_at(path: &Path) -> Result<Self> {
+        Self::lay_in(Folder { path: path.to_owned(), _removed_when_dropped: None }).await
+    }
+
+    async fn lay_in(folder: Folder) -> Result<Self> {
         let authority = Authority::new()?;
         authority.write_for_envoy(&folder.path.join("tls"))?;
         Ok(Self { authority, exchange: CredentialExchange::start(ANY_PORT).await?, folder })

@@ -6,11 +6,10 @@ use std::{
 };
 
 use anyhow::Result;
-use hexr_authz_core::bundle::{SourceFile, pack};
-use hyper::body::Bytes;
 use integration::{
     agent::Connection,
     bundle_server::BundleServer,
+    bundles::{allowing, packed, unchecked},
     envoy_config::EnvoyConfig,
     eventually::eventually,
     policies::Policies,
@@ -22,26 +21,9 @@ const BIGQUERY: &str = "bigquery.googleapis.com";
 const QUERY: &str = "/bigquery/v2/projects/p/queries";
 const TABLE: &str = "/bigquery/v2/projects/p/datasets/d/tables/t";
 
-fn allowing(role: &str) -> String {
-    format!("package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"{role}\"\n")
-}
-
-fn bundle(files: &[(&str, &str)], revision: &str) -> Bytes {
-    let file = |(path, content): &(&str, &str)| SourceFile {
-        path: (*path).to_owned(),
-        content: content.as_bytes().to_vec(),
-    };
-    let files: Vec<SourceFile> = files.iter().map(file).collect();
-    pack(&files, revision).unwrap().into()
-}
-
 /// A server's answer with a bundle that allows `role`.
-fn serving(role: &str) -> Script {
-    Script::Answer { status: 200, etag: None, body: bundle(&[("authz.rego", &allowing(role))], role) }
-}
-
-fn answering(status: u16, body: impl Into<Bytes>) -> Script {
-    Script::Answer { status, etag: None, body: body.into() }
+fn serving(role: &str) -> Result<Script> {
+    Script::module(&allowing(role), role)
 }
 
 async fn start(bundle_server: SocketAddr, workers: u32) -> Result<Stack> {
@@ -61,7 +43,7 @@ async fn start_with(
 /// The reason of a refusal, or nothing for a request that was allowed.
 async fn ask(connection: &mut Connection) -> Result<Option<String>> {
     let answer = connection.send("POST", BIGQUERY, QUERY).await?;
-    assert!(answer.status == 200 || answer.reason().is_some(), "{answer:?}");
+    anyhow::ensure!(answer.status == 200 || answer.reason().is_some(), "{answer:?}");
     Ok(answer.reason())
 }
 
@@ -111,18 +93,20 @@ async fn an_edited_policy_is_live_without_a_restart() -> Result<()> {
 #[tokio::test]
 async fn updates_under_load_fail_and_halve_nothing() -> Result<()> {
     const UPDATES: u32 = 5;
-    let version = |number: u32| {
+    let version = |number: u32| -> Result<Script> {
         let module = format!(
             "package hexr.authz\n\ndefault allow := false\n\nallow if {{ data.release.number == {number}; \
              input.action == data.release.action }}\n"
         );
         // The allowed action changes with every version, so that a request tells which one decided.
-        let action = if number % 2 == 0 { "query" } else { "tables.delete" };
+        let action = if number.is_multiple_of(2) { "query" } else { "tables.delete" };
         let data = format!(r#"{{"number": {number}, "action": "{action}"}}"#);
-        let body = bundle(&[("authz.rego", &module), ("release/data.json", &data)], &number.to_string());
-        Script::Answer { status: 200, etag: None, body }
+        Ok(Script::body(
+            200,
+            packed(&[("authz.rego", &module), ("release/data.json", &data)], &number.to_string())?,
+        ))
     };
-    let server = ScriptedServer::start(version(0)).await?;
+    let server = ScriptedServer::start(version(0)?).await?;
     let stack = start(server.address(), 2).await?;
     stack.wait_until_ready().await?;
 
@@ -156,7 +140,7 @@ async fn updates_under_load_fail_and_halve_nothing() -> Result<()> {
     }
     for number in 1..=UPDATES {
         let before = server.asked();
-        server.now(version(number));
+        server.now(version(number)?);
         eventually(PATIENCE, "two polls", async || (server.asked() >= before + 2).then_some(())).await?;
     }
     let mut lanes = Vec::new();
@@ -220,7 +204,7 @@ async fn without_a_first_policy_everything_is_refused() -> Result<()> {
 
 #[tokio::test]
 async fn the_embedded_policy_holds_until_the_first_bundle() -> Result<()> {
-    let server = ScriptedServer::start(answering(404, "")).await?;
+    let server = ScriptedServer::start(Script::body(404, "")).await?;
     let stack = start_with(server.address(), 1, |config| {
         config.with_filter_config(|config| {
             config["policy"] = serde_json::json!({"modules": {"embedded.rego": allowing("embedded")}});
@@ -228,7 +212,7 @@ async fn the_embedded_policy_holds_until_the_first_bundle() -> Result<()> {
     })
     .await?;
     assert_eq!(ask_as(&stack, "embedded").await?, None);
-    server.now(serving("bundled"));
+    server.now(serving("bundled")?);
     wait_for(&stack, "bundled", None).await?;
     assert_eq!(ask_as(&stack, "embedded").await?.as_deref(), Some("policy_denied"));
     Ok(())
@@ -236,25 +220,25 @@ async fn the_embedded_policy_holds_until_the_first_bundle() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_no_bundle_changes_nothing_and_is_logged_once() -> Result<()> {
-    let server = ScriptedServer::start(serving("researcher")).await?;
+    let server = ScriptedServer::start(serving("researcher")?).await?;
     let stack = start_with(server.address(), 2, |config| {
         config.with_filter_config(|config| config["limits"] = serde_json::json!({"bundle_bytes": 100_000}))
     })
     .await?;
     stack.wait_until_ready().await?;
-    let good = bundle(&[("authz.rego", &allowing("other"))], "x");
+    let good = packed(&[("authz.rego", &allowing("other"))], "x")?;
     let noise: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for (script, complaint) in [
-        (answering(500, "oops"), "the bundle server answered 500"),
-        (answering(301, "moved"), "the bundle server answered 301"),
-        (answering(200, "<html>login</html>"), "this is not a gzip tarball: invalid gzip header"),
-        (answering(200, good.slice(..good.len() / 2)), "this is not a gzip tarball: incomplete"),
-        (answering(200, ""), "the bundle server answered 200 without a body"),
-        (answering(200, noise), "more than `limits.bundle_bytes` (100000)"),
-        (answering(200, vec![0; 40 << 20]), "larger than Envoy buffers"),
+        (Script::body(500, "oops"), "the bundle server answered 500"),
+        (Script::body(301, "moved"), "the bundle server answered 301"),
+        (Script::body(200, "<html>login</html>"), "this is not a gzip tarball: invalid gzip header"),
+        (Script::body(200, good.slice(..good.len() / 2)), "this is not a gzip tarball: incomplete"),
+        (Script::body(200, ""), "the bundle server answered 200 without a body"),
+        (Script::body(200, noise), "more than `limits.bundle_bytes` (100000)"),
+        (Script::body(200, vec![0; 40 << 20]), "larger than Envoy buffers"),
         (Script::Reset, "the bundle server answered 503"),
-        (answering(200, uncompiled("package hexr.authz\nallow if {")), "authz.rego:2:11: "),
-        (answering(200, uncompiled("package other\nallow := true")), "no rule `data.hexr.authz.allow`"),
+        (Script::body(200, unchecked("package hexr.authz\nallow if {")?), "authz.rego:2:11: "),
+        (Script::body(200, unchecked("package other\nallow := true")?), "no rule `data.hexr.authz.allow`"),
     ] {
         let before = server.asked();
         server.now(script);
@@ -264,7 +248,7 @@ async fn what_is_no_bundle_changes_nothing_and_is_logged_once() -> Result<()> {
         assert_eq!(ask_as(&stack, "researcher").await?, None, "{complaint}");
         assert_eq!(ask_as(&stack, "other").await?.as_deref(), Some("policy_denied"), "{complaint}");
         // Each complaint is one of its own again after something good.
-        server.now(serving("researcher"));
+        server.now(serving("researcher")?);
         let recoveries = stack.envoy.log_lines("the server is fine again").len();
         eventually(PATIENCE, "the recovery", async || {
             (stack.envoy.log_lines("the server is fine again").len() > recoveries).then_some(())
@@ -272,25 +256,14 @@ async fn what_is_no_bundle_changes_nothing_and_is_logged_once() -> Result<()> {
         .await?;
     }
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0, "no VM has trapped");
-    server.now(serving("other"));
+    server.now(serving("other")?);
     wait_for(&stack, "other", None).await?;
     Ok(())
 }
 
-/// A bundle as a tool without a compiler would make it.
-fn uncompiled(module: &str) -> Vec<u8> {
-    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    let mut archive = tar::Builder::new(encoder);
-    let mut header = tar::Header::new_gnu();
-    header.set_size(module.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, "authz.rego", module.as_bytes()).unwrap();
-    archive.into_inner().unwrap().finish().unwrap()
-}
-
 #[tokio::test]
 async fn an_unchanged_bundle_is_fetched_once_by_one_worker() -> Result<()> {
-    let body = bundle(&[("authz.rego", &allowing("researcher"))], "r1");
+    let body = packed(&[("authz.rego", &allowing("researcher"))], "r1")?;
     let server = ScriptedServer::start(Script::Answer { status: 200, etag: Some("\"r1\""), body }).await?;
     let begin = Instant::now();
     let stack = start(server.address(), 2).await?;

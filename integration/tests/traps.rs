@@ -1,8 +1,8 @@
 //! A VM that traps refuses, recovers, and forgets nothing; and what Envoy refuses to start with.
 
 use anyhow::Result;
-use hexr_authz_core::bundle::{SourceFile, pack};
 use integration::{
+    bundles::{allowing, unchecked},
     envoy::Envoy,
     envoy_config::EnvoyConfig,
     eventually::eventually,
@@ -12,11 +12,6 @@ use integration::{
 
 const BIGQUERY: &str = "bigquery.googleapis.com";
 const QUERY: &str = "/bigquery/v2/projects/p/queries";
-
-fn serving(module: &str, revision: &str) -> Script {
-    let file = SourceFile { path: "authz.rego".to_owned(), content: module.as_bytes().to_vec() };
-    Script::Answer { status: 200, etag: None, body: pack(&[file], revision).unwrap().into() }
-}
 
 async fn ask(stack: &Stack, role: &str) -> Result<(u16, Option<String>)> {
     let answer = stack.agent(role)?.send("POST", BIGQUERY, QUERY).await?;
@@ -39,7 +34,7 @@ allow if {
 
 #[tokio::test]
 async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
-    let server = ScriptedServer::start(serving(TRAPS_FOR_CRASHER, "r1")).await?;
+    let server = ScriptedServer::start(Script::module(TRAPS_FOR_CRASHER, "r1")?).await?;
     let foundation = Foundation::lay().await?;
     let config = foundation.config(server.address())?;
     let stack = foundation.start(&config, 1).await?;
@@ -67,10 +62,7 @@ async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
 
 #[tokio::test]
 async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
-    let good = |role: &str| {
-        format!("package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"{role}\"\n")
-    };
-    let server = ScriptedServer::start(serving(&good("first"), "first")).await?;
+    let server = ScriptedServer::start(Script::module(&allowing("first"), "first")?).await?;
     let foundation = Foundation::lay().await?;
     let config = foundation.config(server.address())?;
     let stack = foundation.start(&config, 2).await?;
@@ -79,7 +71,7 @@ async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
     // A sum so long that analysing it overflows the VM's stack. It is packed by hand: our own tool would not survive
     // compiling it either.
     let hostile = format!("package hexr.authz\n\nallow if 0 <\n1{}\n", "\n+ 1".repeat(15_000));
-    server.now(Script::Answer { status: 200, etag: None, body: tarball(&hostile).into() });
+    server.now(Script::body(200, unchecked(&hostile)?));
     let (line, _) = eventually(PATIENCE, "the quarantine", async || {
         // Requests reload the VM where it was a worker that trapped.
         let (status, reason) = ask(&stack, "first").await.ok()?;
@@ -97,7 +89,7 @@ async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
         "one VM trapped, not one after the other"
     );
 
-    server.now(serving(&good("second"), "second"));
+    server.now(Script::module(&allowing("second"), "second")?);
     eventually(PATIENCE, "the next good bundle", async || {
         (ask(&stack, "second").await.ok()? == (200, None)).then_some(())
     })
@@ -105,21 +97,11 @@ async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
     Ok(())
 }
 
-fn tarball(module: &str) -> Vec<u8> {
-    let mut archive =
-        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default()));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(module.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, "authz.rego", module.as_bytes()).unwrap();
-    archive.into_inner().unwrap().finish().unwrap()
-}
-
 async fn refusal(change: impl FnOnce(EnvoyConfig) -> Result<EnvoyConfig>) -> Result<String> {
     let foundation = Foundation::lay().await?;
     let config = change(foundation.config_with_policy("package hexr.authz\nallow if false")?)?;
     match Envoy::start(&config, 1, &foundation.path("envoy")).await {
-        Ok(_) => panic!("Envoy started"),
+        Ok(_) => anyhow::bail!("Envoy started"),
         Err(error) => Ok(error.to_string()),
     }
 }
