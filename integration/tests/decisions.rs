@@ -1,5 +1,11 @@
 //! Who asks for what, through a real Envoy: allowed or refused, and what each side sees of it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the assertions that scenarios share stop at the first thing that is not as they say"
+)]
+
 use std::time::Duration;
 
 use anyhow::Result;

@@ -27,10 +27,12 @@ impl Bundle {
     /// # Errors
     /// Why it cannot be unpacked, or everything that is wrong with the files in it.
     pub fn read(bytes: &[u8], limits: BundleLimits) -> Result<Self, BundleError> {
-        Self::from_files(&archive::unpack(bytes, limits)?)
+        let (bundle, problems) = Self::from_files(&archive::unpack(bytes, limits)?);
+        if problems.is_empty() { Ok(bundle) } else { Err(BundleError::Files(problems)) }
     }
 
-    pub(super) fn from_files(files: &Files) -> Result<Self, BundleError> {
+    /// What can be read of the files, and everything that is wrong with the rest.
+    pub(super) fn from_files(files: &Files) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         if files.contains_key("patch.json") {
             problems.push("patch.json: delta bundles are not read; serve the whole bundle".to_owned());
@@ -55,28 +57,30 @@ impl Bundle {
             };
             problems.extend(read.err().map(|problem| format!("{path}: {problem}")));
         }
-        if problems.is_empty() {
-            Ok(Self { manifest, modules, data })
-        } else {
-            Err(BundleError::Files(problems))
-        }
+        (Self { manifest, modules, data }, problems)
     }
 }
 
 /// Adds a data file at the place that its folder names; other files mean nothing to a bundle.
 fn add_data(data: &mut Data, path: &str, bytes: &[u8], manifest: &Manifest) -> Result<(), String> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let parse: fn(&str) -> Result<Data, DataError> = match name {
-        "data.json" => Data::from_json,
-        "data.yaml" | "data.yml" => Data::from_yaml,
-        _ => return Ok(()),
-    };
-    let segments: Vec<&str> = folder.split('/').filter(|segment| !segment.is_empty()).collect();
-    let part = parse(text(bytes)?).map_err(|error| error.to_string())?.at(&segments);
+    let Some((folder, part)) = parse_data(path, bytes) else { return Ok(()) };
+    let part = part?.at(&folder);
     if let Some(foreign) = part.leaves().into_iter().find(|leaf| !leaf.is_empty() && !manifest.owns(leaf)) {
         return Err(format!("`data.{}` lies under none of the manifest's roots", foreign.join(".")));
     }
     data.merge(part).map_err(|error| error.to_string())
+}
+
+/// The folder and the content of a data file; nothing for other files.
+pub(super) fn parse_data<'a>(path: &'a str, bytes: &[u8]) -> Option<(Vec<&'a str>, Result<Data, String>)> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let parse: fn(&str) -> Result<Data, DataError> = match name {
+        "data.json" => Data::from_json,
+        "data.yaml" | "data.yml" => Data::from_yaml,
+        _ => return None,
+    };
+    let folder = folder.split('/').filter(|segment| !segment.is_empty()).collect();
+    Some((folder, text(bytes).and_then(|text| parse(text).map_err(|error| error.to_string()))))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {

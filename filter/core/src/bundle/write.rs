@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::Write};
 
 use flate2::{Compression, GzBuilder};
 
-use super::{Bundle, Manifest};
+use super::{Bundle, Manifest, read::parse_data};
 use crate::policy::module_package;
 
 /// One file that goes into a bundle.
@@ -23,31 +23,41 @@ pub struct SourceFile {
 /// Everything that is wrong with the files.
 pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     let sources = files.iter().map(|file| (file.path.clone(), file.content.clone())).collect();
-    let bundle = Bundle::from_files(&sources).map_err(|error| error.to_string())?;
-    let mut manifest = bundle.manifest.clone();
-    manifest.revision = revision.to_owned();
+    let (bundle, mut problems) = Bundle::from_files(&sources);
+    let mut owned = BTreeSet::new();
+    for module in &bundle.modules {
+        match module_package(module) {
+            Ok(package) => drop(owned.insert(package)),
+            Err(error) => problems.push(error.to_string()),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems.join("\n"));
+    }
+    for (folder, data) in files.iter().filter_map(|file| parse_data(&file.path, &file.content)) {
+        // A folder is owned as a whole, so that a new key in its data needs no new root.
+        match data {
+            Ok(data) if folder.is_empty() => owned.extend(data.keys().into_iter().map(|key| vec![key])),
+            Ok(_) => drop(owned.insert(folder.into_iter().map(str::to_owned).collect())),
+            Err(problem) => return Err(problem),
+        }
+    }
+    let mut manifest = Manifest { revision: revision.to_owned(), ..bundle.manifest };
     if manifest.roots == Manifest::default().roots {
-        manifest.roots = roots(&bundle)?;
+        manifest.roots = outermost(&owned);
     }
     write(files, &manifest).map_err(|error| format!("the bundle cannot be written: {error}"))
 }
 
-/// The fewest roots that own every package and every datum, none within another.
-fn roots(bundle: &Bundle) -> Result<Vec<String>, String> {
-    let mut paths = BTreeSet::new();
-    for module in &bundle.modules {
-        paths.insert(module_package(module).map_err(|error| error.to_string())?);
-    }
-    // A datum is owned through the object that holds it, so that a new key next to it needs no new root.
-    paths.extend(bundle.data.leaves().into_iter().filter_map(|mut leaf| {
-        if leaf.len() > 1 {
-            leaf.pop();
+/// The paths that lie within none of the others, as roots. In this order a path comes right before those within it.
+fn outermost(paths: &BTreeSet<Vec<String>>) -> Vec<String> {
+    let mut outermost: Vec<&Vec<String>> = Vec::new();
+    for path in paths {
+        if !outermost.last().is_some_and(|last| path.starts_with(last)) {
+            outermost.push(path);
         }
-        (!leaf.is_empty()).then_some(leaf)
-    }));
-    let minimal =
-        paths.iter().filter(|path| !paths.iter().any(|other| other != *path && path.starts_with(other)));
-    Ok(minimal.map(|path| path.join("/")).collect())
+    }
+    outermost.into_iter().map(|path| path.join("/")).collect()
 }
 
 fn write(files: &[SourceFile], manifest: &Manifest) -> std::io::Result<Vec<u8>> {

@@ -150,6 +150,14 @@ impl Data {
         leaves
     }
 
+    /// Its own keys.
+    pub fn keys(&self) -> Vec<String> {
+        self.0
+            .as_object()
+            .map(|object| object.iter().map(|(key, _)| key_text(key)).collect())
+            .unwrap_or_default()
+    }
+
     pub(crate) fn value(&self) -> &Value {
         &self.0
     }
