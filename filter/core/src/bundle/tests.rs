@@ -55,6 +55,17 @@ fn what_is_packed_is_read() {
     );
 }
 
+/// OPA takes every module for v1 unless the manifest says otherwise.
+#[test]
+fn old_dialects_are_written_down() {
+    let packed = pack(
+        &[file("old.rego", "package hexr.authz\nallow { true }"), file("new.rego", "package a\nb := 1")],
+        "r",
+    );
+    let manifest = Bundle::read(&packed.unwrap(), LIMITS).unwrap().manifest;
+    assert_eq!(manifest.file_rego_versions, [("/old.rego".to_owned(), 0)].into());
+}
+
 /// OPA's own writer puts a slash before each path.
 #[test]
 fn paths_may_begin_with_a_slash() {

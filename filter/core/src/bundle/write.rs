@@ -1,11 +1,14 @@
 //! Makes a bundle of source files: the same bytes for the same files.
 
-use std::{collections::BTreeSet, io::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
 
 use flate2::{Compression, GzBuilder};
 
 use super::{Bundle, Manifest, read::parse_data};
-use crate::policy::module_package;
+use crate::policy::{Dialect, module_header};
 
 /// One file that goes into a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +28,15 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     let sources = files.iter().map(|file| (file.path.clone(), file.content.clone())).collect();
     let (bundle, mut problems) = Bundle::from_files(&sources);
     let mut owned = BTreeSet::new();
+    let mut old = BTreeMap::new();
     for module in &bundle.modules {
-        match module_package(module) {
-            Ok(package) => drop(owned.insert(package)),
+        match module_header(module) {
+            Ok((package, dialect)) => {
+                owned.insert(package);
+                if module.dialect.is_none() && dialect == Dialect::V0 {
+                    old.insert(format!("/{}", module.path), 0);
+                }
+            }
             Err(error) => problems.push(error.to_string()),
         }
     }
@@ -43,6 +52,8 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
         }
     }
     let mut manifest = Manifest { revision: revision.to_owned(), ..bundle.manifest };
+    // OPA tries no dialects: what is not written here it takes for the current one.
+    manifest.file_rego_versions.extend(old);
     if manifest.roots == Manifest::default().roots {
         manifest.roots = outermost(&owned);
     }

@@ -189,14 +189,14 @@ impl Policy {
     }
 }
 
-/// The package of `module`, below `data`.
+/// The package of `module`, as its path below `data`, and the dialect that it is written in.
 ///
 /// # Errors
 /// When the module does not parse.
-pub fn module_package(module: &Module) -> Result<Vec<String>, CompileError> {
+pub fn module_header(module: &Module) -> Result<(Vec<String>, Dialect), CompileError> {
     let mut engine = Engine::new();
-    add_module(&mut engine, module)?;
-    Ok(packages(&mut engine).pop().map(|package| package.path).unwrap_or_default())
+    let dialect = add_module(&mut engine, module)?;
+    Ok((packages(&mut engine).pop().map(|package| package.path).unwrap_or_default(), dialect))
 }
 
 fn packages(engine: &mut Engine) -> Vec<Package> {
@@ -226,7 +226,7 @@ fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileErr
 }
 
 /// Adds a module in its bound dialect, or in the first of v1 and v0 that parses it.
-fn add_module(engine: &mut Engine, module: &Module) -> Result<(), CompileError> {
+fn add_module(engine: &mut Engine, module: &Module) -> Result<Dialect, CompileError> {
     source_text::check(&module.text).map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
@@ -234,7 +234,7 @@ fn add_module(engine: &mut Engine, module: &Module) -> Result<(), CompileError> 
     })?;
     let mut parse = |dialect: Dialect| {
         engine.set_rego_v0(dialect == Dialect::V0);
-        engine.add_policy(module.path.clone(), module.text.clone()).map(|_package| ())
+        engine.add_policy(module.path.clone(), module.text.clone()).map(|_package| dialect)
     };
     let parsed = match module.dialect {
         Some(dialect) => parse(dialect),

@@ -5,7 +5,7 @@ mod document;
 mod negation;
 mod source_text;
 
-pub use compile::{CompileError, CompileErrors, RulePath, module_package};
+pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
 
