@@ -34,7 +34,7 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
             Ok((package, dialect)) => {
                 owned.insert(package);
                 if module.dialect.is_none() && dialect == Dialect::V0 {
-                    old.insert(format!("/{}", module.path), 0);
+                    old.insert(module.path.clone(), 0);
                 }
             }
             Err(error) => problems.push(error.to_string()),
@@ -52,7 +52,8 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
         }
     }
     let mut manifest = Manifest { revision: revision.to_owned(), ..bundle.manifest };
-    // OPA tries no dialects: what is not written here it takes for the current one.
+    // OPA tries no dialects: what is not written here it takes for the current one. It compares the paths as they
+    // stand in the archive, where they begin without a slash.
     manifest.file_rego_versions.extend(old);
     if manifest.roots == Manifest::default().roots {
         manifest.roots = outermost(&owned);
