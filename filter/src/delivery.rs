@@ -51,7 +51,7 @@ impl Delivery {
     /// Prepares the shared data. Envoy cannot create a key if it is absent, but configures one VM alone before all
     /// others, so that the keys for compare-and-swap are there when two could race for them.
     pub(crate) fn new(source: BundleSource, config: Rc<Config>) -> Result<Self, HostError> {
-        let keys = SourceKeys::new(&source);
+        let keys = SourceKeys::new(&source, &config.rule);
         for key in [&keys.lease, &keys.active] {
             if matches!(host::shared_data(key), Err(HostError::NotFound)) {
                 host::set_shared_data(key, &[], None)?;

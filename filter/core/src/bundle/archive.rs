@@ -6,7 +6,7 @@ use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 use thiserror::Error;
 
-use super::{BundleLimits, MAX_EXPANSION, MAX_FILES, MIN_UNPACKED};
+use super::{BundleLimits, MAX_EXPANSION, MAX_FILES};
 
 /// Why bytes are not an archive that is read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn unpack(bytes: &[u8], limits: BundleLimits) -> Result<Files, Archiv
     if bytes.len() > limits.compressed {
         return Err(ArchiveError::TooLarge { size: bytes.len(), limit: limits.compressed });
     }
-    let limit = bytes.len().saturating_mul(MAX_EXPANSION).max(MIN_UNPACKED);
+    let limit = limits.compressed.saturating_mul(MAX_EXPANSION);
     let broken = |error: std::io::Error| ArchiveError::NotTarGz(error.to_string());
     let mut unpacked = Vec::new();
     let read_limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);

@@ -26,6 +26,9 @@ pub struct Manifest {
     pub metadata: serde_json::Value,
 }
 
+/// The most patterns with a `*`: each is tried with each module.
+const MAX_PATTERNS: usize = 64;
+
 fn everything() -> Vec<String> {
     vec![String::new()]
 }
@@ -51,6 +54,10 @@ impl Manifest {
     /// When it is not one, or names a version of Rego that there is not.
     pub fn parse(text: &str) -> Result<Self, String> {
         let manifest: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let patterns = manifest.file_rego_versions.keys().filter(|pattern| pattern.contains('*')).count();
+        if patterns > MAX_PATTERNS {
+            return Err(format!("`file_rego_versions` has {patterns} patterns, more than {MAX_PATTERNS}"));
+        }
         let versions = manifest.rego_version.iter().chain(manifest.file_rego_versions.values());
         match versions.into_iter().find(|version| **version > 1) {
             Some(version) => Err(format!("there is no Rego version {version}: 0 or 1")),
@@ -62,12 +69,17 @@ impl Manifest {
     /// `*` for any run of characters but slashes.
     pub fn dialect_of(&self, path: &str) -> Option<Dialect> {
         let path = path.trim_start_matches('/');
-        let by_file = self
-            .file_rego_versions
-            .iter()
-            .find(|(pattern, _)| glob_matches(pattern.trim_start_matches('/').as_bytes(), path.as_bytes()))
-            .map(|(_, version)| *version);
-        by_file.or(self.rego_version).map(|version| if version == 0 { Dialect::V0 } else { Dialect::V1 })
+        let exact =
+            self.file_rego_versions.get(path).or_else(|| self.file_rego_versions.get(&format!("/{path}")));
+        let by_file = exact.or_else(|| {
+            let mut patterns = self.file_rego_versions.iter().filter(|(pattern, _)| pattern.contains('*'));
+            let fits = patterns.find(|(pattern, _)| glob_matches(pattern.trim_start_matches('/'), path));
+            fits.map(|(_, version)| version)
+        });
+        by_file
+            .copied()
+            .or(self.rego_version)
+            .map(|version| if version == 0 { Dialect::V0 } else { Dialect::V1 })
     }
 
     /// Whether `path` (segments below `data`) lies under one of the roots, compared by whole segments.
@@ -80,12 +92,34 @@ impl Manifest {
     }
 }
 
-fn glob_matches(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) if glob_matches(rest, text) => true,
-        (Some((b'*', _)), Some((byte, tail))) => *byte != b'/' && glob_matches(pattern, tail),
-        (Some((expected, rest)), Some((byte, tail))) => expected == byte && glob_matches(rest, tail),
-        (None, Some(_)) | (Some(_), None) => false,
+/// Whether `text` fits `pattern`, in which `*` stands for any run of characters but slashes.
+///
+/// Takes time in proportion to the product of the lengths, whatever the pattern: it comes with the bundle.
+fn glob_matches(pattern: &str, text: &str) -> bool {
+    let (patterns, texts) = (pattern.split('/'), text.split('/'));
+    patterns.clone().count() == texts.clone().count()
+        && patterns.zip(texts).all(|(pattern, text)| segment_matches(pattern.as_bytes(), text.as_bytes()))
+}
+
+fn segment_matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut read) = (0, 0);
+    // Where the last `*` stands, and how far the text was read when it was met.
+    let mut star = None;
+    while read < text.len() {
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at, read));
+            at += 1;
+        } else if pattern.get(at) == text.get(read) {
+            at += 1;
+            read += 1;
+        } else if let Some((star_at, star_read)) = star {
+            // The star takes one character more; earlier stars need never be tried again.
+            star = Some((star_at, star_read + 1));
+            at = star_at + 1;
+            read = star_read + 1;
+        } else {
+            return false;
+        }
     }
+    pattern.iter().skip(at).all(|byte| *byte == b'*')
 }

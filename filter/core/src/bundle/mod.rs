@@ -31,10 +31,8 @@ pub struct BundleLimits {
     pub compressed: usize,
 }
 
-/// How many times its compressed size a bundle may have: policies and data compress well, bombs much better.
-const MAX_EXPANSION: usize = 32;
-/// The most that a bundle unpacks to, however small it is.
-const MIN_UNPACKED: usize = 1 << 20;
+/// How many times `limits.bundle_bytes` a bundle may unpack to.
+const MAX_EXPANSION: usize = 4;
 /// The most files that a bundle has.
 const MAX_FILES: usize = 10_000;
 

@@ -126,6 +126,23 @@ fn dialects_of_a_manifest() {
     assert_eq!(manifest.dialect_of("old/a.rego"), Some(crate::policy::Dialect::V0));
     assert_eq!(manifest.dialect_of("old/sub/a.rego"), Some(crate::policy::Dialect::V1));
     assert_eq!(Manifest::default().dialect_of("a.rego"), None);
+    let is_old = |pattern: &str, path: &str| {
+        let text = serde_json::json!({"file_rego_versions": {pattern: 0}}).to_string();
+        Manifest::parse(&text).unwrap().dialect_of(path) == Some(crate::policy::Dialect::V0)
+    };
+    for (pattern, path, expect) in [
+        ("*.rego", "a.rego", true),
+        ("*.rego", "b/a.rego", false),
+        ("/*/a*b*.rego", "x/aabb.rego", true),
+        ("/*/a*b*.rego", "x/aa.rego", false),
+        ("**", "anything", true),
+        ("a*", "a", true),
+        ("a.rego", "/a.rego", true),
+    ] {
+        assert_eq!(is_old(pattern, path), expect, "{pattern} {path}");
+    }
+    // Would not end if every star were tried in every place.
+    assert!(!is_old(&format!("{}b", "*a".repeat(200)), &"a".repeat(5000)));
 }
 
 #[test]

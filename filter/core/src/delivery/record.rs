@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::config::BundleSource;
+use crate::{config::BundleSource, policy::RulePath};
 
 /// Changes when the meaning of any record changes.
 const FORMAT: &str = "hexr-authz/1";
@@ -66,10 +66,11 @@ const MAX_QUARANTINED: usize = 16;
 // === impl SourceKeys ===
 
 impl SourceKeys {
-    /// The keys of `source`.
-    pub fn new(source: &BundleSource) -> Self {
-        let place =
-            format!("{}\n{}\n{}\n{:?}", source.cluster, source.authority, source.path, source.headers);
+    /// The keys of `source`, for bundles that must have the rule `rule`: during an update of the configuration, the old
+    /// one and the new one need not agree on which bundles are good.
+    pub fn new(source: &BundleSource, rule: &RulePath) -> Self {
+        let BundleSource { cluster, authority, path, headers, .. } = source;
+        let place = format!("{cluster}\n{authority}\n{path}\n{headers:?}\n{rule}");
         let Digest(place) = Digest::of(place.as_bytes());
         let key = |name: &str| format!("{FORMAT}/{place}/{name}");
         Self {

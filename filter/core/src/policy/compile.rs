@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    collections::{HashMap, HashSet},
     fmt,
     num::NonZeroU32,
     sync::{
@@ -251,11 +252,18 @@ fn misfits(engine: &mut Engine, data: &Data, entry: &RulePath) -> Vec<CompileErr
     if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
         misfits.push(CompileError::ReservedData);
     }
-    for module in engine.get_modules().iter() {
+    let modules = engine.get_modules();
+    let mut rule_names: HashMap<Vec<String>, HashSet<&str>> = HashMap::new();
+    for module in modules.iter() {
+        rule_names.entry(static_path(&module.package.refr)).or_default().extend(negation::rule_names(module));
+    }
+    for module in modules.iter() {
         let package = static_path(&module.package.refr);
         let file = module.package.span.source.get_path();
         let negation = |line| CompileError::Negation { path: file.clone(), line };
-        misfits.extend(negation::unsafe_lines(module).into_iter().map(negation));
+        if let Some(names) = rule_names.get(&package) {
+            misfits.extend(negation::unsafe_lines(module, names).into_iter().map(negation));
+        }
         for rule in &module.policy {
             let mut path = package.clone();
             path.extend(static_path(rule_ref(rule)));
@@ -288,7 +296,8 @@ fn is_bare(rule: &Rule) -> bool {
     }
 }
 
-fn rule_ref(rule: &Rule) -> &Expr {
+/// The reference that names a rule.
+pub(super) fn rule_ref(rule: &Rule) -> &Expr {
     match rule {
         Rule::Spec { head, .. } => match head {
             RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. } => refr,

@@ -5,14 +5,29 @@
 //! body holds, and what OPA denies would be allowed. Where everything in the negation is sure to be defined, the two
 //! agree; what is not sure is refused.
 
+use std::collections::HashSet;
+
 use regorus::unstable::{BoolOp, Expr, Literal, Module, Query, Rule, RuleHead};
+
+use super::compile::rule_ref;
 
 /// The fields of `input` that every request has.
 const ALWAYS_DEFINED: [&str; 7] = ["spiffe_id", "tenant", "agent", "role", "service", "action", "timestamp"];
 
-/// The lines of negations in `module` that could be answered otherwise than by OPA.
-pub(super) fn unsafe_lines(module: &Module) -> Vec<u32> {
-    let mut search = Search::default();
+/// The names that stand for rules of `module`: used like variables, in all of its package, they can be undefined.
+pub(super) fn rule_names(module: &Module) -> impl Iterator<Item = &str> {
+    module.policy.iter().filter_map(|rule| root_name(rule_ref(rule)))
+}
+
+/// The lines of negations in `module` that could be answered otherwise than by OPA; `rule_names` are those of its
+/// package.
+pub(super) fn unsafe_lines(module: &Module, rule_names: &HashSet<&str>) -> Vec<u32> {
+    let imported = module.imports.iter().filter_map(|import| match &import.r#as {
+        Some(alias) => Some(alias.text()),
+        None => import.refr.span().text().rsplit(['.', '"', '[', ']']).find(|part| !part.is_empty()),
+    });
+    let globals = rule_names.iter().copied().chain(imported).collect();
+    let mut search = Search { globals, expressions: Vec::new(), queries: Vec::new(), lines: Vec::new() };
     for rule in &module.policy {
         search.rule(rule);
     }
@@ -20,8 +35,9 @@ pub(super) fn unsafe_lines(module: &Module) -> Vec<u32> {
 }
 
 /// Walks with a list of its own instead of recursing: expressions can be as long as a file.
-#[derive(Default)]
 struct Search<'m> {
+    /// Names of rules and imports, which are no variables.
+    globals: HashSet<&'m str>,
     expressions: Vec<&'m Expr>,
     queries: Vec<&'m Query>,
     lines: Vec<u32>,
@@ -71,7 +87,7 @@ impl<'m> Search<'m> {
                 Literal::SomeIn { collection, .. } => self.expressions.push(collection),
                 Literal::Expr { expr, .. } => self.expressions.push(expr),
                 Literal::NotExpr { expr, .. } => {
-                    if !is_safe(expr) {
+                    if !self.is_safe(expr, statement.with_mods.is_empty()) {
                         self.lines.push(expr.span().line);
                     }
                     self.expressions.push(expr);
@@ -124,102 +140,120 @@ fn children(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// Whether a negated expression is answered as OPA answers it.
-fn is_safe(expr: &Expr) -> bool {
-    match expr {
-        // OPA compares in place: an undefined side makes the comparison undefined, and its negation true.
-        Expr::BoolExpr { op: BoolOp::Eq, lhs, rhs, .. } | Expr::AssignExpr { lhs, rhs, .. } => {
-            [lhs, rhs].into_iter().all(|side| is_plain_reference(side) || is_defined(side))
-        }
-        Expr::Call { params, .. } => params.iter().all(|param| is_defined(param)),
-        Expr::RefDot { .. } | Expr::RefBrack { .. } => is_plain_reference(expr),
-        Expr::BoolExpr { .. }
-        | Expr::Membership { .. }
-        | Expr::ArithExpr { .. }
-        | Expr::BinExpr { .. }
-        | Expr::UnaryExpr { .. } => children(expr).into_iter().all(is_defined),
-        Expr::String { .. }
-        | Expr::RawString { .. }
-        | Expr::Number { .. }
-        | Expr::Bool { .. }
-        | Expr::Null { .. }
-        | Expr::Var { .. }
-        | Expr::Array { .. }
-        | Expr::Set { .. }
-        | Expr::Object { .. }
-        | Expr::ArrayCompr { .. }
-        | Expr::SetCompr { .. }
-        | Expr::ObjectCompr { .. } => is_defined(expr),
-    }
-}
-
-/// Whether an expression has a value whatever the request and the data: constants, variables, comprehensions, the
-/// seven fields, and collections of them.
-fn is_defined(expr: &Expr) -> bool {
-    let mut pending = vec![expr];
-    while let Some(expr) = pending.pop() {
+/// What a negation may be sure of.
+impl Search<'_> {
+    /// Whether a negated expression is answered as OPA answers it. A `with` can take from `input` what every request
+    /// has; `whole` tells that there is none.
+    fn is_safe(&self, expr: &Expr, whole: bool) -> bool {
+        let is_defined = |expr: &Expr| self.is_defined(expr, whole);
         match expr {
+            // OPA compares in place: an undefined side makes the comparison undefined, and its negation true.
+            Expr::BoolExpr { op: BoolOp::Eq, lhs, rhs, .. } | Expr::AssignExpr { lhs, rhs, .. } => {
+                [lhs, rhs].into_iter().all(|side| self.is_plain_reference(side, whole) || is_defined(side))
+            }
+            Expr::Call { params, .. } => params.iter().all(|param| is_defined(param)),
+            Expr::RefDot { .. } | Expr::RefBrack { .. } | Expr::Var { .. } => {
+                self.is_plain_reference(expr, whole)
+            }
+            Expr::BoolExpr { .. }
+            | Expr::Membership { .. }
+            | Expr::ArithExpr { .. }
+            | Expr::BinExpr { .. }
+            | Expr::UnaryExpr { .. } => children(expr).into_iter().all(is_defined),
             Expr::String { .. }
             | Expr::RawString { .. }
             | Expr::Number { .. }
             | Expr::Bool { .. }
             | Expr::Null { .. }
-            | Expr::Var { .. }
+            | Expr::Array { .. }
+            | Expr::Set { .. }
+            | Expr::Object { .. }
             | Expr::ArrayCompr { .. }
             | Expr::SetCompr { .. }
-            | Expr::ObjectCompr { .. } => {}
-            Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. } => pending.extend(children(expr)),
-            Expr::RefDot { refr, field, .. } => {
-                let known = field.1.as_string().is_ok_and(|name| ALWAYS_DEFINED.contains(&&**name));
-                if !(known && is_input(refr)) {
-                    return false;
+            | Expr::ObjectCompr { .. } => is_defined(expr),
+        }
+    }
+
+    /// Whether an expression has a value whatever the request and the data: constants, variables, comprehensions, the
+    /// seven fields, and collections of them.
+    fn is_defined(&self, expr: &Expr, whole: bool) -> bool {
+        let mut pending = vec![expr];
+        while let Some(expr) = pending.pop() {
+            let defined = match expr {
+                Expr::String { .. }
+                | Expr::RawString { .. }
+                | Expr::Number { .. }
+                | Expr::Bool { .. }
+                | Expr::Null { .. }
+                | Expr::ArrayCompr { .. }
+                | Expr::SetCompr { .. }
+                | Expr::ObjectCompr { .. } => true,
+                Expr::Var { .. } => root_name(expr).is_some_and(|name| !self.globals.contains(name)),
+                Expr::Array { .. } | Expr::Set { .. } | Expr::Object { .. } => {
+                    pending.extend(children(expr));
+                    true
                 }
+                Expr::RefDot { refr, field, .. } => {
+                    let known = field.1.as_string().is_ok_and(|name| ALWAYS_DEFINED.contains(&&**name));
+                    whole && known && matches!(&**refr, Expr::Var { span, .. } if span.text() == "input")
+                }
+                Expr::RefBrack { .. }
+                | Expr::Call { .. }
+                | Expr::UnaryExpr { .. }
+                | Expr::BinExpr { .. }
+                | Expr::BoolExpr { .. }
+                | Expr::ArithExpr { .. }
+                | Expr::AssignExpr { .. }
+                | Expr::Membership { .. } => false,
+            };
+            if !defined {
+                return false;
             }
-            Expr::RefBrack { .. }
-            | Expr::Call { .. }
-            | Expr::UnaryExpr { .. }
-            | Expr::BinExpr { .. }
-            | Expr::BoolExpr { .. }
-            | Expr::ArithExpr { .. }
-            | Expr::AssignExpr { .. }
-            | Expr::Membership { .. } => return false,
+        }
+        true
+    }
+
+    /// Whether an expression is a reference without calls or references in its brackets.
+    fn is_plain_reference(&self, expr: &Expr, whole: bool) -> bool {
+        let mut expr = expr;
+        loop {
+            if let Expr::RefDot { refr, .. } = expr {
+                expr = refr;
+            } else if let Expr::RefBrack { refr, index, .. } = expr
+                && self.is_defined(index, whole)
+            {
+                expr = refr;
+            } else {
+                return matches!(expr, Expr::Var { .. });
+            }
         }
     }
-    true
 }
 
-/// Whether an expression is a reference without calls or references in its brackets.
-fn is_plain_reference(expr: &Expr) -> bool {
+/// The name that a reference begins with, or that a variable has.
+fn root_name(expr: &Expr) -> Option<&str> {
     let mut expr = expr;
-    loop {
-        if let Expr::RefDot { refr, .. } = expr {
-            expr = refr;
-        } else if let Expr::RefBrack { refr, index, .. } = expr
-            && is_defined(index)
-        {
-            expr = refr;
-        } else {
-            return matches!(expr, Expr::Var { .. });
-        }
+    while let Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } = expr {
+        expr = refr;
     }
-}
-
-fn is_input(expr: &Expr) -> bool {
-    matches!(expr, Expr::Var { value, .. } if value.as_string().is_ok_and(|name| &**name == "input"))
+    if let Expr::Var { span, .. } = expr { Some(span.text()) } else { None }
 }
 
 #[cfg(test)]
 mod tests {
     use regorus::Engine;
 
-    use super::unsafe_lines;
+    use super::{rule_names, unsafe_lines};
 
     #[track_caller]
     fn check(body: &str, safe: bool) {
         let mut engine = Engine::new();
-        let text = format!("package p\nimport rego.v1\nallow if {{\n{body}\n}}\nf(x) := x");
+        let text =
+            format!("package p\nimport data.lib\nallow if {{\n{body}\n}}\nf(x) := x\nrule := data.missing");
         engine.add_policy("p.rego".to_owned(), text).unwrap();
-        let lines = unsafe_lines(&engine.get_modules()[0]);
+        let module = &engine.get_modules()[0];
+        let names = rule_names(module).collect();
+        let lines = unsafe_lines(module, &names);
         assert_eq!(lines, if safe { vec![] } else { vec![4] }, "{body}");
     }
 
@@ -237,6 +271,9 @@ mod tests {
             "not to_number(input.role)",
             "not input.role > \"a\"",
             "x := data.q; not \"a\" in x",
+            "not rule",
+            "not rule == 5",
+            "not data.lib.x",
         ] {
             check(body, true);
         }
@@ -253,6 +290,11 @@ mod tests {
             "not input.n in {1, 2}",
             "not \"a\" in data.q",
             "not f(input.n)",
+            "not startswith(rule, \"a\")",
+            "not rule > 5",
+            "not lib in {1, 2}",
+            "not [rule] == [1]",
+            "not startswith(input.role, \"a\") with input as {}",
             "not f(input.role) == 2",
             "not data.q[f(input.role)]",
             "not {\"a\": input.n} == {\"a\": 1}",
