@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     cast::{CAST, Character},
@@ -74,7 +75,7 @@ pub async fn everything(keep: bool) -> Result<()> {
     flip::edit_under_load(&stack, &policies).await?;
     if keep {
         print_commands(&stack, &folder);
-        tokio::signal::ctrl_c().await?;
+        interrupted().await?;
     } else {
         println!("\n`cargo demo -- --keep` leaves it running, to try by hand.");
     }
@@ -88,7 +89,7 @@ pub async fn everything(keep: bool) -> Result<()> {
 pub async fn credential_exchange(address: SocketAddr) -> Result<()> {
     let exchange = CredentialExchange::start(address).await?;
     println!("listening on http://{}", exchange.address());
-    Ok(tokio::signal::ctrl_c().await?)
+    interrupted().await
 }
 
 /// Sends the agents' requests to an Envoy that runs already, with the certificates in `tls`.
@@ -105,6 +106,15 @@ pub async fn agents(envoy: SocketAddr, tls: &Path) -> Result<()> {
     .await?;
     print_table(&play(agent).await?);
     Ok(())
+}
+
+/// Waits until the process is asked to end, so that what it started is ended too.
+async fn interrupted() -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
 }
 
 /// Every character asks for what it came for.
