@@ -58,12 +58,17 @@ fn what_is_packed_is_read() {
 /// OPA takes every module for v1 unless the manifest says otherwise.
 #[test]
 fn old_dialects_are_written_down() {
-    let packed = pack(
-        &[file("old.rego", "package hexr.authz\nallow { true }"), file("new.rego", "package a\nb := 1")],
-        "r",
-    );
-    let manifest = Bundle::read(&packed.unwrap(), LIMITS).unwrap().manifest;
-    assert_eq!(manifest.file_rego_versions, [("old.rego".to_owned(), 0)].into());
+    let files = [
+        file("new.rego", "package a\nb := 1"),
+        file("old.rego", "package hexr.authz\nallow { true }"),
+        file("oldest.rego", "package c\nd { 1 in [1] }"),
+    ];
+    let bundle = Bundle::read(&pack(&files, "r").unwrap(), LIMITS).unwrap();
+    let old = [("old.rego".to_owned(), 0), ("oldest.rego".to_owned(), 0)];
+    assert_eq!(bundle.manifest.file_rego_versions, old.into());
+    let texts: Vec<&str> = bundle.modules.iter().map(|module| module.text.as_str()).collect();
+    let with_import = "package c import future.keywords\nd { 1 in [1] }";
+    assert_eq!(texts, ["package a\nb := 1", "package hexr.authz\nallow { true }", with_import]);
 }
 
 /// OPA's own writer puts a slash before each path.

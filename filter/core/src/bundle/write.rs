@@ -29,13 +29,15 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     let (bundle, mut problems) = Bundle::from_files(&sources);
     let mut owned = BTreeSet::new();
     let mut old = BTreeMap::new();
+    let mut texts = BTreeMap::new();
     for module in &bundle.modules {
         match module_header(module) {
-            Ok((package, dialect)) => {
+            Ok((package, portable)) => {
                 owned.insert(package);
-                if module.dialect.is_none() && dialect == Dialect::V0 {
+                if module.dialect.is_none() && portable.dialect == Dialect::V0 {
                     old.insert(module.path.clone(), 0);
                 }
+                texts.insert(&module.path, portable.text);
             }
             Err(error) => problems.push(error.to_string()),
         }
@@ -58,7 +60,11 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     if manifest.roots == Manifest::default().roots {
         manifest.roots = outermost(&owned);
     }
-    write(files, &manifest).map_err(|error| format!("the bundle cannot be written: {error}"))
+    let files = files.iter().map(|file| match texts.get(&file.path) {
+        Some(text) => (file.path.as_str(), text.as_bytes()),
+        None => (file.path.as_str(), file.content.as_slice()),
+    });
+    write(files.collect(), &manifest).map_err(|error| format!("the bundle cannot be written: {error}"))
 }
 
 /// The paths that lie within none of the others, as roots. In this order a path comes right before those within it.
@@ -72,7 +78,7 @@ fn outermost(paths: &BTreeSet<Vec<String>>) -> Vec<String> {
     outermost.into_iter().map(|path| path.join("/")).collect()
 }
 
-fn write(files: &[SourceFile], manifest: &Manifest) -> std::io::Result<Vec<u8>> {
+fn write(files: BTreeMap<&str, &[u8]>, manifest: &Manifest) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::default()));
     let mut append = |path: &str, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
@@ -82,10 +88,10 @@ fn write(files: &[SourceFile], manifest: &Manifest) -> std::io::Result<Vec<u8>> 
         archive.append_data(&mut header, path, content)
     };
     append(".manifest", &serde_json::to_vec(manifest)?)?;
-    let mut sorted: Vec<&SourceFile> = files.iter().filter(|file| file.path != ".manifest").collect();
-    sorted.sort_by(|a, b| a.path.cmp(&b.path));
-    for file in sorted {
-        append(&file.path, &file.content)?;
+    for (path, content) in files {
+        if path != ".manifest" {
+            append(path, content)?;
+        }
     }
     let mut gzip = archive.into_inner()?;
     gzip.flush()?;

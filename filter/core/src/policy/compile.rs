@@ -18,7 +18,7 @@ use regorus::{
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Dialect, Module, Package, Policy, negation, source_text};
+use super::{Budget, Data, Module, Package, Policy, Portable, negation, source_text};
 
 /// How many units of work the evaluator does between two looks at the clock.
 const CLOCK_CHECK_INTERVAL: NonZeroU32 = match NonZeroU32::new(256) {
@@ -190,14 +190,14 @@ impl Policy {
     }
 }
 
-/// The package of `module`, as its path below `data`, and the dialect that it is written in.
+/// The package of `module`, as its path below `data`, and the module in a form that a plain OPA takes.
 ///
 /// # Errors
 /// When the module does not parse.
-pub fn module_header(module: &Module) -> Result<(Vec<String>, Dialect), CompileError> {
+pub fn module_header(module: &Module) -> Result<(Vec<String>, Portable<'_>), CompileError> {
     let mut engine = Engine::new();
-    let dialect = add_module(&mut engine, module)?;
-    Ok((packages(&mut engine).pop().map(|package| package.path).unwrap_or_default(), dialect))
+    let portable = add_module(&mut engine, module)?;
+    Ok((packages(&mut engine).pop().map(|package| package.path).unwrap_or_default(), portable))
 }
 
 fn packages(engine: &mut Engine) -> Vec<Package> {
@@ -226,23 +226,17 @@ fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileErr
     Ok(engine)
 }
 
-/// Adds a module in its bound dialect, or in the first of v1 and v0 that parses it.
-fn add_module(engine: &mut Engine, module: &Module) -> Result<Dialect, CompileError> {
+fn add_module<'m>(engine: &mut Engine, module: &'m Module) -> Result<Portable<'m>, CompileError> {
     source_text::check(&module.text).map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
         message: refused.message,
     })?;
-    let mut parse = |dialect: Dialect| {
-        engine.set_rego_v0(dialect == Dialect::V0);
-        engine.add_policy(module.path.clone(), module.text.clone()).map(|_package| dialect)
-    };
-    let parsed = match module.dialect {
-        Some(dialect) => parse(dialect),
-        // The error of the current dialect is the one to mend.
-        None => parse(Dialect::V1).or_else(|error| parse(Dialect::V0).map_err(|_| error)),
-    };
-    parsed.map_err(|error| CompileError::Parse(one_line(&error)))
+    let added = Portable::of(module).and_then(|portable| {
+        portable.add_to(engine, &module.path)?;
+        Ok(portable)
+    });
+    added.map_err(|error| CompileError::Parse(one_line(&error)))
 }
 
 /// Everything that keeps parsed modules from being activated over `data`.
@@ -289,7 +283,7 @@ fn misfits(engine: &mut Engine, data: &Data, entry: &RulePath) -> Vec<CompileErr
 }
 
 /// Whether a rule is a name and nothing else. The evaluator takes it for `NAME := true`, OPA for a mistake.
-fn is_bare(rule: &Rule) -> bool {
+pub(super) fn is_bare(rule: &Rule) -> bool {
     match rule {
         Rule::Spec { head: RuleHead::Compr { assign: None, .. }, bodies, .. } => bodies.is_empty(),
         Rule::Spec { .. } | Rule::Default { .. } => false,

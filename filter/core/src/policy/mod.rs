@@ -1,11 +1,13 @@
 //! The operator's policy, compiled, and its answer for one input. Only this module knows the Rego evaluator.
 
 mod compile;
+mod dialect;
 mod document;
 mod negation;
 mod source_text;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
+pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
 
@@ -32,15 +34,6 @@ pub struct Module {
     pub text: String,
     /// The dialect that a manifest binds it to; chosen by trying where absent.
     pub dialect: Option<Dialect>,
-}
-
-/// The versions of Rego.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// Rego before OPA 1.0: `allow { ... }`.
-    V0,
-    /// Rego since OPA 1.0: `allow if { ... }`.
-    V1,
 }
 
 /// A compiled policy. It is evaluated by one worker at a time.

@@ -67,6 +67,10 @@ fn decisions() {
         // v0
         ("allow { input.role == \"editor\" }", Ok(())),
         ("allow = true { input.role == \"viewer\" }", Err("policy_denied")),
+        // v0 with keywords that nobody imported
+        ("allow { input.service in {\"gcp_bigquery\", \"aws_s3\"} }", Ok(())),
+        ("allow { not input.service in {\"aws_s3\"} }", Ok(())),
+        ("allow { every r in [\"viewer\"] { input.role == r } }", Err("policy_denied")),
     ] {
         check(&[&rule(body)], "{}", expect);
     }
@@ -104,6 +108,10 @@ fn a_bound_dialect_binds() {
     let compile = |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET);
     assert!(compile(Dialect::V0).is_ok());
     assert!(compile(Dialect::V1).is_err());
+    let bare = Module { text: "package hexr.authz\nallow".to_owned(), ..module(Dialect::V0) };
+    let error =
+        Policy::compile(&[bare], &Data::default(), &rule, BUDGET).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("a.rego:2: this rule has neither a value nor a body"), "{error}");
 }
 
 #[test]
@@ -123,7 +131,7 @@ fn what_is_not_activated() {
         (&[good], r#"{"hexr": {"authz": 1}}"#, "base data in its way at `data.hexr.authz`"),
         (&[good, "package a\nb[x] := 1 if x := 2"], r#"{"a": {"b": {}}}"#, "1.rego:2: the rule `data.a.b`"),
         (&[good, "package a\nb.c := 1"], r#"{"a": {"b": {"c": 2}}}"#, "1.rego:2: the rule `data.a.b.c`"),
-        (&["package hexr.authz\nallow"], "{}", "0.rego:2: this rule has neither a value nor a body"),
+        (&["package hexr.authz\nallow"], "{}", "0.rego:2:1: rule must have a body or assignment"),
         (&["package hexr.authz\n\nallow if not 1 / 0 == 1"], "{}", "0.rego:3: this version cannot negate"),
         (&[good], r#"{"audit_log": []}"#, "`data.audit_log` is the filter's own"),
         (

@@ -1,0 +1,161 @@
+//! Which Rego a module is written in.
+//!
+//! Operators have three: v1; v0; and v0 whose bodies use `in`, `every`, `contains` or `if` without importing them,
+//! which only tools with all future keywords switched on take. The third becomes the second by an import on the line
+//! of the package, so that every position in errors but the end of that line stays the operator's own.
+
+use std::borrow::Cow;
+
+use regorus::{
+    Engine,
+    unstable::{Module, Rule},
+};
+
+use super::compile::is_bare;
+
+/// The versions of Rego.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Rego before OPA 1.0: `allow { ... }`.
+    V0,
+    /// Rego since OPA 1.0: `allow if { ... }`.
+    V1,
+}
+
+/// A module in a form that the parser, and a plain OPA told the dialect, take.
+#[derive(Debug)]
+pub struct Portable<'m> {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Its text, with the missing import where there was one.
+    pub text: Cow<'m, str>,
+}
+
+const FUTURE_KEYWORDS: &str = " import future.keywords";
+
+impl<'m> Portable<'m> {
+    /// The dialect that a manifest binds `module` to, or the first of v1, v0 and v0 with keywords that parses it.
+    ///
+    /// # Errors
+    /// The parser's, for the bound dialect or for v1.
+    pub(super) fn of(module: &'m super::Module) -> anyhow::Result<Self> {
+        let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
+        if let Some(dialect) = module.dialect {
+            return plain(dialect).parse(&module.path).map(|_lacks_import| plain(dialect));
+        }
+        // The error of the current dialect is the one to mend.
+        let error = match plain(Dialect::V1).parse(&module.path) {
+            Ok(_) => return Ok(plain(Dialect::V1)),
+            Err(error) => error,
+        };
+        let with_keywords = with_future_keywords(&module.text)
+            .map(|text| Self { dialect: Dialect::V0, text: Cow::Owned(text) });
+        let candidates = std::iter::once(plain(Dialect::V0)).chain(with_keywords);
+        for candidate in candidates {
+            if candidate.parse(&module.path).is_ok_and(|lacks_import| !lacks_import) {
+                return Ok(candidate);
+            }
+        }
+        Err(error)
+    }
+
+    /// Parses it, and tells whether it looks as if it lacked an import.
+    fn parse(&self, path: &str) -> anyhow::Result<bool> {
+        let mut engine = Engine::new();
+        self.add_to(&mut engine, path)?;
+        Ok(engine.get_modules().iter().any(|module| lacks_import(module)))
+    }
+
+    /// Adds it to an engine, under the operator's own path.
+    pub(super) fn add_to(&self, engine: &mut Engine, path: &str) -> anyhow::Result<()> {
+        engine.set_rego_v0(self.dialect == Dialect::V0);
+        engine.add_policy(path.to_owned(), self.text.to_string()).map(|_package| ())
+    }
+}
+
+/// Whether a module has what the parser lets pass in v0, and OPA does not without an import: a rule that is a bare name
+/// (in `allow if { ... }` it is the first of two rules), and `contains`.
+fn lacks_import(module: &Module) -> bool {
+    let imports = module.imports.iter().any(|import| import.span.text().contains("future.keywords"));
+    let contains = |rule: &Rule| rule.span().text().split_whitespace().nth(1) == Some("contains");
+    module.policy.iter().any(|rule| is_bare(rule) || (contains(rule) && !imports && !module.rego_v1))
+}
+
+/// `text` with an import of all future keywords behind its package; nothing where no package is found.
+fn with_future_keywords(text: &str) -> Option<String> {
+    let (before, package) = text.split_at(package_end(text)?);
+    Some([before, FUTURE_KEYWORDS, package].concat())
+}
+
+/// Where the package clause ends: behind the path that follows the first `package` outside of comments.
+fn package_end(text: &str) -> Option<usize> {
+    let mut at = skip_blank(text, 0);
+    let keyword = text.get(at..)?.strip_prefix("package")?;
+    if !keyword.starts_with(char::is_whitespace) {
+        return None;
+    }
+    at = skip_blank(text, at + "package".len());
+    let mut in_string = false;
+    for (offset, char) in text.get(at..)?.char_indices() {
+        match char {
+            '"' => in_string = !in_string,
+            _ if in_string => {}
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '[' | ']' => {}
+            _ => return Some(at + offset),
+        }
+    }
+    Some(text.len())
+}
+
+/// Where blanks and comments from `at` on end.
+fn skip_blank(text: &str, mut at: usize) -> usize {
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let blank = rest.len() - rest.trim_start().len();
+        if blank > 0 {
+            at += blank;
+        } else if rest.starts_with('#') {
+            at += rest.find('\n').unwrap_or(rest.len());
+        } else {
+            break;
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Option<(Dialect, bool)>) {
+        let module = super::super::Module { path: "a.rego".to_owned(), text: text.to_owned(), dialect: None };
+        let found = Portable::of(&module).ok().map(|it| (it.dialect, matches!(it.text, Cow::Owned(_))));
+        assert_eq!(found, expect, "{text}");
+    }
+
+    #[test]
+    fn the_first_that_parses() {
+        check("package p\nallow if input.x in [1]", Some((Dialect::V1, false)));
+        check("package p\nallow { input.x == 1 }", Some((Dialect::V0, false)));
+        check("package p\nimport future.keywords.in\nallow { input.x in [1] }", Some((Dialect::V0, false)));
+        check("package p\nallow { input.x in {\"a\", \"b\"} }", Some((Dialect::V0, true)));
+        check("package p\nallow { every x in [1] { x > 0 } }", Some((Dialect::V0, true)));
+        check("package p\ndeny contains x { x := 1 }", Some((Dialect::V0, true)));
+        check("package p\nallow if { true }\ndeny { false }", Some((Dialect::V0, true)));
+        check("# c\n\n  package # c\n p.q[\"r-s\"] # c\nallow { 1 in [1] }", Some((Dialect::V0, true)));
+        check("package p # in\r\n\tallow\t{\r\n input.x in [1]\r\n}", Some((Dialect::V0, true)));
+        check("package p;allow { 1 in [1] }", None);
+        check("allow { 1 in [1] }", None);
+        check("package p\nallow { 1 in }", None);
+        check("", None);
+    }
+
+    #[test]
+    fn positions_stay_the_operators() {
+        let text = "package p\nallow { input.x in [1] }\n";
+        assert_eq!(
+            with_future_keywords(text).as_deref(),
+            Some("package p import future.keywords\nallow { input.x in [1] }\n")
+        );
+    }
+}
