@@ -35,7 +35,8 @@ pub(crate) struct Delivery {
     active: Option<ActiveRecord>,
     /// What the server called the bundle that it sent last, when its bytes are those of the active one.
     etag: Option<String>,
-    refused: Option<Digest>,
+    /// The bundle that was refused last, and why, so that it is not compiled again at each poll.
+    refused: Option<(Digest, String)>,
     problem: Option<String>,
 }
 
@@ -51,7 +52,7 @@ impl Delivery {
     /// Prepares the shared data. Envoy cannot create a key if it is absent, but configures one VM alone before all
     /// others, so that the keys for compare-and-swap are there when two could race for them.
     pub(crate) fn new(source: BundleSource, config: Rc<Config>) -> Result<Self, HostError> {
-        let keys = SourceKeys::new(&source, &config.rule);
+        let keys = SourceKeys::new(&source, &config.rule, config.limits.bundle_bytes);
         for key in [&keys.lease, &keys.active] {
             if matches!(host::shared_data(key), Err(HostError::NotFound)) {
                 host::set_shared_data(key, &[], None)?;
@@ -107,7 +108,11 @@ impl Delivery {
             }
             match self.load(&bundle.value) {
                 Ok(policy) => self.take_up(record, policy, worker),
-                Err(problem) => host::log(Level::Error, &format!("the active bundle: {problem}")),
+                // What the others decide by cannot be had here: nothing older, and nothing embedded, takes its place.
+                Err(problem) => {
+                    worker.withdraw();
+                    self.report(format!("the active bundle cannot be loaded: {problem}"));
+                }
             }
         }
         self.seen_cas = shared.cas;
@@ -198,34 +203,58 @@ impl Delivery {
             self.etag = etag;
             return Ok(());
         }
-        if self.refused.as_ref() == Some(&digest) {
-            return Err(self.problem.clone().unwrap_or_default());
+        if let Some((_, problem)) = self.refused.as_ref().filter(|(refused, _)| *refused == digest) {
+            return Err(problem.clone());
         }
-        let policy = self.load_first(&bytes, &digest).inspect_err(|_| self.refused = Some(digest.clone()))?;
+        let policy = self.load_first(&bytes, &digest)?;
         self.publish(&bytes, digest, etag, policy, worker)
     }
 
     /// Compiles a bundle that no VM has compiled before.
-    fn load_first(&self, bytes: &[u8], digest: &Digest) -> Result<ActivePolicy, String> {
-        let mut quarantine = host::shared_data(&self.keys.quarantine)
-            .map(|shared| Quarantine::decode(&shared.value))
-            .unwrap_or_default();
-        let mark = host::shared_data(&self.keys.probe).ok().and_then(|shared| Digest::decode(&shared.value));
-        let shared = |error: HostError| format!("Envoy's shared data cannot be written: {error:?}");
-        if mark.as_ref() == Some(digest) {
-            quarantine.add(digest.clone());
-            host::set_shared_data(&self.keys.quarantine, &quarantine.encode(), None).map_err(shared)?;
+    fn load_first(&mut self, bytes: &[u8], digest: &Digest) -> Result<ActivePolicy, String> {
+        if let Some(left_behind) = self.probe() {
+            // Only the holder of the lease loads, so whoever left this mark is no longer at it.
+            self.change_quarantine(|quarantine| quarantine.add(left_behind))?;
         }
-        if quarantine.holds(digest) {
-            return Err(format!(
-                "the bundle with SHA-256 {} is in quarantine, because it trapped the VM that first loaded it",
-                digest.as_str()
+        if self.quarantine().holds(digest) {
+            return Err(self.refuse(
+                digest,
+                format!(
+                    "the bundle with SHA-256 {} is in quarantine, because it trapped the VM that first loaded it",
+                    digest.as_str()
+                ),
             ));
         }
-        host::set_shared_data(&self.keys.probe, digest.as_str().as_bytes(), None).map_err(shared)?;
+        host::set_shared_data(&self.keys.probe, digest.as_str().as_bytes(), None).map_err(shared_data)?;
         let loaded = self.load(bytes);
-        host::set_shared_data(&self.keys.probe, &[], None).map_err(shared)?;
-        loaded
+        host::set_shared_data(&self.keys.probe, &[], None).map_err(shared_data)?;
+        if self.quarantine().holds(digest) {
+            self.change_quarantine(|quarantine| quarantine.remove(digest))?;
+        }
+        loaded.map_err(|problem| self.refuse(digest, problem))
+    }
+
+    /// Remembers why a bundle is refused.
+    fn refuse(&mut self, digest: &Digest, problem: String) -> String {
+        self.refused = Some((digest.clone(), problem.clone()));
+        problem
+    }
+
+    /// The digest of the bundle that is, or was, being loaded for the first time.
+    fn probe(&self) -> Option<Digest> {
+        host::shared_data(&self.keys.probe).ok().and_then(|shared| Digest::decode(&shared.value))
+    }
+
+    fn quarantine(&self) -> Quarantine {
+        host::shared_data(&self.keys.quarantine)
+            .map(|shared| Quarantine::decode(&shared.value))
+            .unwrap_or_default()
+    }
+
+    fn change_quarantine(&self, change: impl FnOnce(&mut Quarantine)) -> Result<(), String> {
+        let mut quarantine = self.quarantine();
+        change(&mut quarantine);
+        host::set_shared_data(&self.keys.quarantine, &quarantine.encode(), None).map_err(shared_data)
     }
 
     fn load(&self, bytes: &[u8]) -> Result<ActivePolicy, String> {
@@ -246,10 +275,13 @@ impl Delivery {
         policy: ActivePolicy,
         worker: &Worker,
     ) -> Result<(), String> {
-        let shared = |error: HostError| format!("Envoy's shared data cannot be written: {error:?}");
-        let current = host::shared_data(&self.keys.active).map_err(shared)?;
+        let current = host::shared_data(&self.keys.active).map_err(shared_data)?;
+        if current.cas != self.seen_cas {
+            // Somebody published since this was asked for: what they have is newer. The next tick follows it.
+            return Ok(());
+        }
         let record = ActiveRecord::following(ActiveRecord::decode(&current.value).as_ref(), digest, etag);
-        host::set_shared_data(self.keys.slot(record.slot), bytes, None).map_err(shared)?;
+        host::set_shared_data(self.keys.slot(record.slot), bytes, None).map_err(shared_data)?;
         match host::set_shared_data(&self.keys.active, &record.encode(), Some(current.cas)) {
             Ok(()) => {
                 self.take_up(record, policy, worker);
@@ -257,7 +289,7 @@ impl Delivery {
             }
             // Another worker published in the meantime; the next tick follows it.
             Err(HostError::CasMismatch) => Ok(()),
-            Err(error) => Err(shared(error)),
+            Err(error) => Err(shared_data(error)),
         }
     }
 
@@ -306,4 +338,8 @@ impl Delivery {
         let _ = host::fill_random(&mut bytes);
         u64::from_le_bytes(bytes)
     }
+}
+
+fn shared_data(error: HostError) -> String {
+    format!("Envoy's shared data cannot be written: {error:?}")
 }

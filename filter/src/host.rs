@@ -54,6 +54,7 @@ pub(crate) struct LocalResponse<'a> {
 }
 
 const HTTP_REQUEST_HEADERS: u32 = 0;
+const HTTP_REQUEST_TRAILERS: u32 = 1;
 const HTTP_CALL_RESPONSE_HEADERS: u32 = 6;
 const HTTP_CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -189,10 +190,27 @@ pub(crate) fn request_headers() -> Result<HeaderMap, HostError> {
 }
 
 /// Removes every value of a header of the request.
-#[expect(unsafe_code, reason = "host call")]
 pub(crate) fn remove_request_header(name: &str) -> Result<(), HostError> {
+    remove(HTTP_REQUEST_HEADERS, name)
+}
+
+/// The trailers of the request.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn request_trailers() -> Result<HeaderMap, HostError> {
+    // SAFETY: `received` gives pointers to live variables.
+    received(|data, size| unsafe { proxy_get_header_map_pairs(HTTP_REQUEST_TRAILERS, data, size) })
+        .map(HeaderMap)
+}
+
+/// Removes every value of a trailer of the request.
+pub(crate) fn remove_request_trailer(name: &str) -> Result<(), HostError> {
+    remove(HTTP_REQUEST_TRAILERS, name)
+}
+
+#[expect(unsafe_code, reason = "host call")]
+fn remove(map: u32, name: &str) -> Result<(), HostError> {
     // SAFETY: pointer and length are of a live string.
-    checked(unsafe { proxy_remove_header_map_value(HTTP_REQUEST_HEADERS, name.as_ptr(), name.len()) })
+    checked(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }
 
 /// Sets a header of the request to this one value.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use hexr_authz_core::{
     decision::{Decision, DecisionId, Permit, Refusal},
     reply::Reply,
-    request::Request,
+    request::{Request, is_reserved},
 };
 use proxy_wasm::{
     traits::{Context, HttpContext},
@@ -20,50 +20,84 @@ use crate::{
 /// One request on its way through the filter.
 pub(crate) struct Stream {
     worker: Rc<Worker>,
+    admitted: Option<Admitted>,
 }
+
+/// Evidence that this request was admitted. Only [`admit`] makes one, of a permit.
+#[derive(Clone, Copy)]
+struct Admitted(());
 
 impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         match self.judge() {
-            Ok(action) => action,
+            Ok(Judgement::Admitted(admitted)) => {
+                self.admitted = Some(admitted);
+                go_on(admitted)
+            }
+            Ok(Judgement::Answered) => Action::Pause,
             Err(error) => {
                 let id = self.worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
                 host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
-                reply(&id.fault("a host call failed"))
+                reply(&id.fault("a host call failed"));
+                Action::Pause
             }
         }
     }
+
+    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
+        self.admitted.map_or(Action::Pause, go_on)
+    }
+
+    fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        let Some(admitted) = self.admitted else { return Action::Pause };
+        match remove_reserved_trailers() {
+            Ok(()) => go_on(admitted),
+            // The head of the request may be upstream already; what must not follow it does not.
+            Err(_) => abandon(),
+        }
+    }
+}
+
+/// What became of a request.
+enum Judgement {
+    Admitted(Admitted),
+    /// The filter has answered it.
+    Answered,
 }
 
 // === impl Stream ===
 
 impl Stream {
     pub(crate) fn new(worker: Rc<Worker>) -> Self {
-        Self { worker }
+        Self { worker, admitted: None }
     }
 
-    fn judge(&self) -> Result<Action, HostError> {
+    fn judge(&self) -> Result<Judgement, HostError> {
         let headers = host::request_headers()?;
         let request = Request::parse(headers.iter());
         let authorizer = self.worker.authorizer().ok_or(HostError::NotFound)?;
-        if authorizer.is_readiness(&request) {
-            return Ok(self.report_readiness());
+        if authorizer.is_readiness(headers.iter()) {
+            self.report_readiness();
+            return Ok(Judgement::Answered);
         }
         let peer = self.worker.peer();
         let decision = authorizer.decide(&peer, &request, host::now()?, self.worker.decision_id()?);
         match decision {
             Decision::Allow(permit) => {
                 let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
-                admit(permit, reserved)
+                admit(permit, reserved).map(Judgement::Admitted)
             }
-            Decision::Deny(refusal) => Ok(refuse(&refusal, authorizer.config().contact.as_deref())),
+            Decision::Deny(refusal) => {
+                refuse(&refusal, authorizer.config().contact.as_deref());
+                Ok(Judgement::Answered)
+            }
         }
     }
 
-    fn report_readiness(&self) -> Action {
-        let Some(authorizer) = self.worker.authorizer() else { return abandon() };
+    fn report_readiness(&self) {
+        let Some(authorizer) = self.worker.authorizer() else { abandon() };
         let cause =
             if authorizer.active().is_some() { String::new() } else { self.worker.cause_of_no_policy() };
         let readiness = authorizer.readiness(&cause);
@@ -74,14 +108,12 @@ impl Stream {
             headers: &[("content-type", "application/json")],
             body: readiness.body.as_bytes(),
         };
-        host::send_local_response(&response).map_or_else(|_| abandon(), |()| Action::Pause)
+        host::send_local_response(&response).unwrap_or_else(|_| abandon());
     }
 }
 
-/// Lets the request go on, with what the credential exchange is told in the place of what the caller said of itself.
-///
-/// The only place in the request's path that continues it, and it takes a permit to get here.
-fn admit(permit: Permit<'_>, reserved_headers: &[&str]) -> Result<Action, HostError> {
+/// Puts what the credential exchange is told in the place of what the caller said of itself.
+fn admit(permit: Permit<'_>, reserved_headers: &[&str]) -> Result<Admitted, HostError> {
     for name in reserved_headers {
         host::remove_request_header(name)?;
     }
@@ -92,10 +124,24 @@ fn admit(permit: Permit<'_>, reserved_headers: &[&str]) -> Result<Action, HostEr
         // Only access logs read it.
         let _ = host::set_filter_state(name, value);
     }
-    Ok(Action::Continue)
+    Ok(Admitted(()))
 }
 
-fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) -> Action {
+/// The only place that lets a request go on, and it takes what only a permit leads to.
+fn go_on(_admitted: Admitted) -> Action {
+    Action::Continue
+}
+
+/// Trailers are headers to some servers, so that the caller may not speak for itself there either.
+fn remove_reserved_trailers() -> Result<(), HostError> {
+    for (name, _) in host::request_trailers()?.iter().filter(|(name, _)| is_reserved(name)) {
+        let name = std::str::from_utf8(name).map_err(|_| HostError::NotFound)?;
+        host::remove_request_trailer(name)?;
+    }
+    Ok(())
+}
+
+fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) {
     for (name, value) in refusal.filter_state() {
         let _ = host::set_filter_state(name, value);
     }
@@ -103,10 +149,10 @@ fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) -> Action {
         let Refusal { id, denial, .. } = refusal;
         host::log(Level::Error, &format!("decision {id}: {}: {denial}", denial.reason().code()));
     }
-    reply(&Reply::new(refusal, contact))
+    reply(&Reply::new(refusal, contact));
 }
 
-fn reply(reply: &Reply) -> Action {
+fn reply(reply: &Reply) {
     let headers: Vec<(&str, &str)> =
         reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let response = LocalResponse {
@@ -116,12 +162,12 @@ fn reply(reply: &Reply) -> Action {
         headers: &headers,
         body: reply.body.as_bytes(),
     };
-    host::send_local_response(&response).map_or_else(|_| abandon(), |()| Action::Pause)
+    host::send_local_response(&response).unwrap_or_else(|_| abandon());
 }
 
 /// Ends a request that can be neither answered nor continued. A trap is what is left: Envoy answers 503 and reloads
 /// the VM, while a request paused for ever would hang its caller.
-fn abandon() -> Action {
+fn abandon() -> ! {
     host::log(Level::Error, "a request can be neither answered nor continued");
     std::process::abort()
 }

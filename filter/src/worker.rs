@@ -61,6 +61,13 @@ impl Worker {
         }
     }
 
+    /// Puts no policy in force, between two requests.
+    pub(crate) fn withdraw(&self) {
+        if let Ok(mut authorizer) = self.authorizer.try_borrow_mut() {
+            authorizer.withdraw();
+        }
+    }
+
     /// The peer of the connection that the current request came over. Its certificate is read once.
     pub(crate) fn peer(&self) -> Rc<Peer> {
         let digest = match host::property("connection\0sha256_peer_certificate_digest") {

@@ -1,13 +1,14 @@
 //! An agent: a client with an SVID that sends its requests for the cloud to Envoy, over mTLS.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Request, StatusCode,
     body::Bytes,
     client::conn::{http1, http2},
+    http::request::Builder,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
@@ -35,9 +36,11 @@ pub struct Connection {
 }
 
 enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
+    Http1(http1::SendRequest<Body>),
+    Http2(http2::SendRequest<Body>),
 }
+
+type Body = BoxBody<Bytes, Infallible>;
 
 /// An answer.
 #[derive(Debug)]
@@ -161,14 +164,33 @@ impl Connection {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        self.exchange(request, host, path, Full::default().boxed()).await
+    }
+
+    /// Sends a request with a body and trailers behind it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send_with_trailers(
+        &mut self,
+        method: &str,
+        host: &str,
+        path: &str,
+        trailers: HeaderMap,
+    ) -> Result<Answer> {
+        let body = Full::new(Bytes::from_static(b"{}")).with_trailers(async { Some(Ok(trailers)) });
+        self.exchange(Request::builder().method(method), host, path, body.boxed()).await
+    }
+
+    async fn exchange(&mut self, request: Builder, host: &str, path: &str, body: Body) -> Result<Answer> {
         let response = match &mut self.sender {
             Sender::Http1(sender) => {
-                let request = request.uri(path).header("host", host).body(Full::default())?;
+                let request = request.uri(path).header("host", host).body(body)?;
                 sender.ready().await?;
                 sender.send_request(request).await?
             }
             Sender::Http2(sender) => {
-                let request = request.uri(format!("https://{host}{path}")).body(Full::default())?;
+                let request = request.uri(format!("https://{host}{path}")).body(body)?;
                 sender.ready().await?;
                 sender.send_request(request).await?
             }

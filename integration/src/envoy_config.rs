@@ -133,4 +133,23 @@ impl EnvoyConfig {
         *endpoint = json!({"address": address.ip(), "port_value": address.port()});
         Ok(self)
     }
+
+    /// Speaks HTTP/2 to a cluster.
+    ///
+    /// # Errors
+    /// When there is no such cluster.
+    pub fn with_http2_to(mut self, name: &str) -> Result<Self> {
+        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
+        let cluster = clusters.iter_mut().find(|cluster| cluster.pointer("/name") == Some(&json!(name)));
+        let fields =
+            cluster.and_then(Value::as_object_mut).with_context(|| format!("there is no cluster {name}"))?;
+        fields.insert(
+            "typed_extension_protocol_options".to_owned(),
+            json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }}),
+        );
+        Ok(self)
+    }
 }

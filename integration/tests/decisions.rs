@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use hyper::{HeaderMap, header::HeaderValue};
 use integration::{
     agent::{Agent, Answer},
     eventually::eventually,
@@ -279,6 +280,43 @@ async fn what_an_agent_says_of_itself_is_removed() -> Result<()> {
     // The same headers help nobody whom the policy refuses.
     let answer = stack.agent("viewer")?.connect().await?.send_with("POST", BIGQUERY, QUERY, spoofed).await?;
     assert_refused(&stack, &answer, 403, "policy_denied");
+    Ok(())
+}
+
+/// To some servers trailers are headers that come later.
+#[tokio::test]
+async fn trailers_speak_for_nobody_either() -> Result<()> {
+    let foundation = Foundation::lay().await?;
+    let config = foundation.config_with_policy(POLICY)?.with_http2_to("credential-exchange")?;
+    let stack = foundation.start(&config, 1).await?;
+    let mut connection = stack.agent("researcher")?.connect_http2().await?;
+    let mut trailers = HeaderMap::new();
+    for (name, value) in [("x-hexr-role", "admin"), ("x_hexr_tenant", "globex"), ("x-kept", "yes")] {
+        trailers.append(name, HeaderValue::from_static(value));
+    }
+    let answer = connection.send_with_trailers("POST", BIGQUERY, QUERY, trailers).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let received = stack.exchange.take();
+    assert_eq!(received[0].trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-kept"]);
+    assert_eq!(received[0].all("x-hexr-role"), ["researcher"]);
+    Ok(())
+}
+
+/// A health check names the host by an address, and need not be an agent.
+#[tokio::test]
+async fn readiness_is_anybodys_to_ask() -> Result<()> {
+    let stack = stack().await?;
+    let stranger = stack.agent_with(&["spiffe://other.example/x"])?;
+    for host in ["localhost", "[fd00::1]:10000", "10.0.0.1:10000"] {
+        let answer = stranger.send("GET", host, "/hexr-authz/ready?probe=1").await?;
+        assert_eq!(
+            (answer.status.as_u16(), answer.json().unwrap()["ready"].as_bool()),
+            (200, Some(true)),
+            "{host}"
+        );
+    }
+    let answer = stranger.send("GET", BIGQUERY, "/hexr-authz/ready/more").await?;
+    assert_refused(&stack, &answer, 403, "untrusted_domain");
     Ok(())
 }
 

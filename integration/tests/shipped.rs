@@ -236,7 +236,9 @@ fn the_core_is_pure() -> Result<()> {
     for (file, text) in sources("filter/core/src")? {
         for foreign in [
             "std::fs",
-            "std::net",
+            "net::Tcp",
+            "net::Udp",
+            "ToSocketAddrs",
             "std::env",
             "std::io::std",
             "SystemTime",

@@ -53,6 +53,11 @@ impl Authorizer {
         self.active = Some(policy);
     }
 
+    /// Puts no policy in force, where the one that should be cannot be had.
+    pub fn withdraw(&mut self) {
+        self.active = None;
+    }
+
     /// The policy in force.
     pub fn active(&self) -> Option<&ActivePolicy> {
         self.active.as_ref()
@@ -98,10 +103,12 @@ pub struct Readiness {
 }
 
 impl Authorizer {
-    /// Whether `request` asks for readiness instead of for a service.
-    pub fn is_readiness(&self, request: &Result<Request<'_>, Denial>) -> bool {
-        let (Some(path), Ok(request)) = (self.config.ready_path.as_deref(), request) else { return false };
-        request.raw_path() == path
+    /// Whether the request with these headers asks for readiness instead of for a service. It is recognised before it
+    /// is read strictly: who asks for it is often no agent, and names the host by an address.
+    pub fn is_readiness<'h>(&self, mut headers: impl Iterator<Item = (&'h [u8], &'h [u8])>) -> bool {
+        let Some(ready_path) = &self.config.ready_path else { return false };
+        let path = headers.find_map(|(name, value)| (name == b":path").then_some(value));
+        path.and_then(|path| path.split(|byte| *byte == b'?').next()) == Some(ready_path.as_bytes())
     }
 
     /// The readiness of this worker; `cause` tells why there is no policy yet.

@@ -11,7 +11,6 @@ pub struct Request<'a> {
     method: &'a str,
     host: Cow<'a, str>,
     port: Option<u16>,
-    raw_path: &'a str,
     path: Cow<'a, str>,
     reserved_headers: Vec<&'a str>,
 }
@@ -63,7 +62,7 @@ impl<'a> Request<'a> {
         let (host, port) = host_and_port(authority)?;
         let raw_path = target.split_once('?').map_or(target, |(path, _query)| path);
         let path = normal_path(raw_path).map_err(ambiguous)?;
-        Ok(Self { method, host, port, raw_path, path, reserved_headers })
+        Ok(Self { method, host, port, path, reserved_headers })
     }
 
     /// The method, as sent.
@@ -86,11 +85,6 @@ impl<'a> Request<'a> {
         &self.path
     }
 
-    /// The path as sent, without the query.
-    pub fn raw_path(&self) -> &str {
-        self.raw_path
-    }
-
     /// The caller's own headers with names that are the filter's, to be removed: `x-hexr-*`, and the underscore
     /// forms that many servers take for the same.
     pub fn reserved_headers(&self) -> &[&'a str] {
@@ -98,7 +92,8 @@ impl<'a> Request<'a> {
     }
 }
 
-fn is_reserved(name: &[u8]) -> bool {
+/// Whether a header, or a trailer, has a name that is the filter's.
+pub fn is_reserved(name: &[u8]) -> bool {
     name.get(..RESERVED_PREFIX.len()).is_some_and(|prefix| same_header(prefix, RESERVED_PREFIX))
 }
 
@@ -155,10 +150,12 @@ pub(crate) fn normal_path(raw: &str) -> Result<Cow<'_, str>, String> {
     }
     let mut segments = normal.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        if segment == "." || segment == ".." {
+        // Some servers cut a segment at its first `;` before they resolve it.
+        let (name, is_cut) = segment.split_once(';').map_or((segment, false), |(name, _)| (name, true));
+        if name == "." || name == ".." {
             return Err("the path has a dot segment".to_owned());
         }
-        if segment.is_empty() && segments.peek().is_some() {
+        if name.is_empty() && (is_cut || segments.peek().is_some()) {
             return Err("the path has an empty segment (`//`)".to_owned());
         }
     }
@@ -232,6 +229,7 @@ mod tests {
         check("h", "/%41b%63/", Ok(("h", None, "/Abc/")));
         check("h", "/a%2fb%3Ac%20d%c3%a9", Ok(("h", None, "/a%2Fb:c%20d%C3%A9")));
         check("h", "/a%252Fb", Ok(("h", None, "/a%252Fb")));
+        check("h", "/a;x=y/b;", Ok(("h", None, "/a;x=y/b;")));
         let refused = [
             ("a", "the path does not begin with a slash"),
             ("*", "the path does not begin with a slash"),
@@ -240,6 +238,10 @@ mod tests {
             ("/a/%2e%2E/b", "the path has a dot segment"),
             ("/a/.%2e", "the path has a dot segment"),
             ("/./a", "the path has a dot segment"),
+            ("/public/..;/admin", "the path has a dot segment"),
+            ("/a/.%2e;x/b", "the path has a dot segment"),
+            ("/a/.%3bx/b", "the path has a dot segment"),
+            ("/a/;x/b", "the path has an empty segment (`//`)"),
             ("//a", "the path has an empty segment (`//`)"),
             ("/a//", "the path has an empty segment (`//`)"),
             ("/a\\b", "the path contains the byte 0x5c"),

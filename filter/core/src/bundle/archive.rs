@@ -41,6 +41,11 @@ pub enum ArchiveError {
     },
 }
 
+/// The longest path of a file.
+const MAX_PATH_BYTES: usize = 1024;
+/// The deepest: data is nested as deep as its file's path, and is walked recursively.
+const MAX_PATH_SEGMENTS: usize = 64;
+
 /// The files of an archive, by their paths without a leading slash.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -73,6 +78,10 @@ pub(super) fn unpack(bytes: &[u8], limits: BundleLimits) -> Result<Files, Archiv
         let plain = path.trim_start_matches("./").trim_start_matches('/').to_owned();
         if plain.is_empty() || plain.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(ArchiveError::Path { path, problem: "this path leaves the bundle" });
+        }
+        if plain.len() > MAX_PATH_BYTES || plain.split('/').count() > MAX_PATH_SEGMENTS {
+            let path = path.chars().take(80).collect();
+            return Err(ArchiveError::Path { path, problem: "this path is too long, or too deep" });
         }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).map_err(broken)?;

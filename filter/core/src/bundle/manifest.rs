@@ -58,6 +58,10 @@ impl Manifest {
         if patterns > MAX_PATTERNS {
             return Err(format!("`file_rego_versions` has {patterns} patterns, more than {MAX_PATTERNS}"));
         }
+        let unknown = |pattern: &&String| pattern.contains(['?', '[', '{', '\\']);
+        if let Some(pattern) = manifest.file_rego_versions.keys().find(unknown) {
+            return Err(format!("`file_rego_versions`: only `*` is known in the pattern `{pattern}`"));
+        }
         let versions = manifest.rego_version.iter().chain(manifest.file_rego_versions.values());
         match versions.into_iter().find(|version| **version > 1) {
             Some(version) => Err(format!("there is no Rego version {version}: 0 or 1")),
@@ -66,7 +70,7 @@ impl Manifest {
     }
 
     /// The dialect that the manifest binds the module at `path` to. A pattern of `file_rego_versions` is a path with
-    /// `*` for any run of characters but slashes.
+    /// `*` for any run of characters.
     pub fn dialect_of(&self, path: &str) -> Option<Dialect> {
         let path = path.trim_start_matches('/');
         let exact =
@@ -92,16 +96,11 @@ impl Manifest {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any run of characters but slashes.
+/// Whether `text` fits `pattern`, in which `*` stands for any run of characters, slashes among them as in OPA.
 ///
 /// Takes time in proportion to the product of the lengths, whatever the pattern: it comes with the bundle.
 fn glob_matches(pattern: &str, text: &str) -> bool {
-    let (patterns, texts) = (pattern.split('/'), text.split('/'));
-    patterns.clone().count() == texts.clone().count()
-        && patterns.zip(texts).all(|(pattern, text)| segment_matches(pattern.as_bytes(), text.as_bytes()))
-}
-
-fn segment_matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut read) = (0, 0);
     // Where the last `*` stands, and how far the text was read when it was met.
     let mut star = None;

@@ -108,10 +108,28 @@ fn what_is_no_bundle() {
     rejects(&tarball(&[(".manifest", "{\"roots\": 1}")]), ".manifest: ");
     rejects(&tarball(&[(".manifest", "{\"rego_version\": 2}")]), ".manifest: there is no Rego version 2");
     rejects(
+        &tarball(&[(".manifest", "{\"file_rego_versions\": {\"a?\": 0}}")]),
+        "only `*` is known in the pattern `a?`",
+    );
+    rejects(
         &tarball(&[(".manifest", "{\"roots\": [\"a/b\"]}"), ("data.json", "{\"a\": {\"bc\": 1}}")]),
         "`data.a.bc` lies under none of the manifest's roots",
     );
     rejects(&tarball(&[("patch.json", "{\"data\": []}")]), "delta bundles are not read");
+}
+
+#[test]
+fn paths_are_bounded() {
+    let deep = |path: &str| {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(2);
+        builder.append_data(&mut header, path, &b"{}"[..]).unwrap();
+        gzip(&builder.into_inner().unwrap())
+    };
+    assert!(Bundle::read(&deep(&format!("{}data.json", "d/".repeat(63))), LIMITS).is_ok());
+    rejects(&deep(&format!("{}data.json", "d/".repeat(64))), "this path is too long, or too deep");
+    rejects(&deep(&format!("{}/data.json", "d".repeat(1024))), "this path is too long, or too deep");
 }
 
 #[test]
@@ -129,7 +147,9 @@ fn dialects_of_a_manifest() {
     let manifest =
         Manifest::parse(r#"{"rego_version": 1, "file_rego_versions": {"/old/*.rego": 0}}"#).unwrap();
     assert_eq!(manifest.dialect_of("old/a.rego"), Some(crate::policy::Dialect::V0));
-    assert_eq!(manifest.dialect_of("old/sub/a.rego"), Some(crate::policy::Dialect::V1));
+    // As in OPA, a star crosses slashes.
+    assert_eq!(manifest.dialect_of("old/sub/a.rego"), Some(crate::policy::Dialect::V0));
+    assert_eq!(manifest.dialect_of("new/old/a.rego"), Some(crate::policy::Dialect::V1));
     assert_eq!(Manifest::default().dialect_of("a.rego"), None);
     let is_old = |pattern: &str, path: &str| {
         let text = serde_json::json!({"file_rego_versions": {pattern: 0}}).to_string();
@@ -137,7 +157,8 @@ fn dialects_of_a_manifest() {
     };
     for (pattern, path, expect) in [
         ("*.rego", "a.rego", true),
-        ("*.rego", "b/a.rego", false),
+        ("*.rego", "b/a.rego", true),
+        ("b/*.rego", "a.rego", false),
         ("/*/a*b*.rego", "x/aabb.rego", true),
         ("/*/a*b*.rego", "x/aa.rego", false),
         ("**", "anything", true),

@@ -159,7 +159,10 @@ impl Host {
             )
         };
         let (name, port) = match text.split_once(':') {
-            Some((name, port)) => (name, Some(port.parse().map_err(|_| problem())?)),
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (name, Some(port.parse().map_err(|_| problem())?))
+            }
+            Some(_) => return Err(problem()),
             None => (text, None),
         };
         let (name, below) = match name.strip_prefix('*') {
@@ -283,6 +286,7 @@ mod tests {
             "a..b",
             "a.example:",
             "a:b",
+            "a:+1",
             "a/b",
             "a.",
         ] {

@@ -100,7 +100,12 @@ fn check_bundle(
     let resource = if resource_node.is_present() {
         resource_node.parsed(check_resource)
     } else {
-        Some(format!("bundles/{name}"))
+        let default = check_resource(&format!("bundles/{name}"));
+        default
+            .map_err(|problem| {
+                node.problem(format!("without `resource`, the bundle's name is its path: {problem}"))
+            })
+            .ok()
     };
     let polling = check_polling(&fields.field("polling"));
     fields.end();
@@ -144,12 +149,31 @@ fn check_url(url: &str) -> Result<(String, String), String> {
     };
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).ok_or_else(problem)?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':' | b'_');
-    if authority.is_empty() || !authority.bytes().all(allowed) {
+    if !is_authority(authority) {
         return Err(problem());
     }
     let path = path.trim_end_matches('/');
     Ok((authority.to_owned(), if path.is_empty() { String::new() } else { check_path(path)? }))
+}
+
+/// A host or an address in brackets, and perhaps a port.
+fn is_authority(authority: &str) -> bool {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            if address.parse::<std::net::Ipv6Addr>().is_err() {
+                return false;
+            }
+            ("address", port.strip_prefix(':').or(port.is_empty().then_some("0")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("0")),
+        },
+    };
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    !host.is_empty() && host.bytes().all(name) && port.is_some_and(digits)
 }
 
 fn check_resource(resource: &str) -> Result<String, String> {

@@ -216,6 +216,32 @@ fn single_mistakes() {
 }
 
 #[test]
+fn urls_of_services() {
+    for (url, good) in [
+        ("http://bundles", true),
+        ("http://bundles:8181/base", true),
+        ("http://127.0.0.1:8181", true),
+        ("http://[::1]:8181", true),
+        ("http://[::1]", true),
+        ("http://:8181:x", false),
+        ("http://bundles:", false),
+        ("http://bundles:99999", false),
+        ("http://[::1", false),
+        ("http://[bundles]", false),
+        ("http://user@bundles", false),
+    ] {
+        assert_eq!(read(&with("/services/bundles/url", Some(url.into()))).is_ok(), good, "{url}");
+    }
+    let odd_name = with("/bundles/my bundle", Some(serde_json::json!({"service": "bundles"})));
+    assert!(
+        read(&odd_name)
+            .unwrap_err()
+            .to_string()
+            .contains("without `resource`, the bundle's name is its path")
+    );
+}
+
+#[test]
 fn all_mistakes_at_once() {
     rejects(
         r#"{"identity": {"trust_domains": []}, "decision": {"mode": 1}, "limits": {"bundle_bytes": 0, "x": 1},

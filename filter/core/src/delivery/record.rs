@@ -66,11 +66,11 @@ const MAX_QUARANTINED: usize = 16;
 // === impl SourceKeys ===
 
 impl SourceKeys {
-    /// The keys of `source`, for bundles that must have the rule `rule`: during an update of the configuration, the old
-    /// one and the new one need not agree on which bundles are good.
-    pub fn new(source: &BundleSource, rule: &RulePath) -> Self {
+    /// The keys of `source`, for bundles that must have the rule `rule` and at most `bundle_bytes`: during an update of
+    /// the configuration, the old one and the new one need not agree on which bundles are good.
+    pub fn new(source: &BundleSource, rule: &RulePath, bundle_bytes: usize) -> Self {
         let BundleSource { cluster, authority, path, headers, .. } = source;
-        let place = format!("{cluster}\n{authority}\n{path}\n{headers:?}\n{rule}");
+        let place = format!("{cluster}\n{authority}\n{path}\n{headers:?}\n{rule}\n{bundle_bytes}");
         let Digest(place) = Digest::of(place.as_bytes());
         let key = |name: &str| format!("{FORMAT}/{place}/{name}");
         Self {
@@ -157,6 +157,11 @@ impl Quarantine {
         if self.0.len() > MAX_QUARANTINED {
             self.0.remove(0);
         }
+    }
+
+    /// Removes `digest`: whoever was loading it was slow, and not dead.
+    pub fn remove(&mut self, digest: &Digest) {
+        self.0.retain(|held| held != digest);
     }
 
     /// Its form in shared data.

@@ -18,7 +18,12 @@ use regorus::{
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, negation, source_text};
+use super::{
+    Budget, Data, Module, Package, Policy, Portable,
+    semantics::{self, Doubt},
+    source_text,
+    sprintf::sprintf,
+};
 
 /// How many units of work the evaluator does between two looks at the clock.
 const CLOCK_CHECK_INTERVAL: NonZeroU32 = match NonZeroU32::new(256) {
@@ -70,12 +75,23 @@ pub enum CompileError {
         /// Where the data stands.
         data: String,
     },
-    /// A negation that would be answered otherwise than by OPA.
+    /// An expression that would be answered otherwise than by OPA when a part of it is undefined.
     #[error(
-        "{path}:{line}: this version cannot negate this expression as OPA does, because a part of it can be undefined: \
-         bind that part to a variable first (`x := ...`) and negate a test of the variable"
+        "{path}:{line}: this version cannot answer this expression as OPA does when a part of it is undefined: \
+         bind that part to a variable first (`x := ...`) and use the variable"
     )]
-    Negation {
+    Undefined {
+        /// The module's file.
+        path: String,
+        /// The line, counted from 1.
+        line: u32,
+    },
+    /// A negation with a variable that nothing else binds, which OPA refuses too.
+    #[error(
+        "{path}:{line}: a variable in this negation is bound nowhere else: write a rule that tests for one \
+         (`some x in ...`) and negate that rule"
+    )]
+    Unbound {
         /// The module's file.
         path: String,
         /// The line, counted from 1.
@@ -178,7 +194,7 @@ impl Policy {
             .and_then(|()| engine.compile_with_entrypoint(&rule.text.as_str().into()));
         match compiled {
             Ok(_) => Ok(Self {
-                engine: RefCell::new(engine),
+                engine,
                 rule: rule.clone(),
                 now,
                 last_second: RefCell::new(None),
@@ -213,6 +229,7 @@ fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileErr
     let mut engine = Engine::new();
     // OPA's default: an error in a builtin makes the expression undefined.
     engine.set_strict_builtin_errors(false);
+    // Else they go to Envoy's log as errors. They have no reader yet.
     engine.set_gather_prints(true);
     engine.set_execution_timer_config(ExecutionTimerConfig {
         limit: budget.duration(),
@@ -222,6 +239,9 @@ fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileErr
     let now_ns = move |_: Vec<Value>| Ok(Value::from(now.load(Ordering::Relaxed)));
     engine
         .add_extension("time.now_ns".to_owned(), 0, Box::new(now_ns))
+        .and_then(|()| {
+            engine.add_extension("sprintf".to_owned(), 2, Box::new(|values: Vec<Value>| sprintf(&values)))
+        })
         .map_err(|error| CompileError::Compile(one_line(&error)))?;
     Ok(engine)
 }
@@ -249,14 +269,23 @@ fn misfits(engine: &mut Engine, data: &Data, entry: &RulePath) -> Vec<CompileErr
     let modules = engine.get_modules();
     let mut rule_names: HashMap<Vec<String>, HashSet<&str>> = HashMap::new();
     for module in modules.iter() {
-        rule_names.entry(static_path(&module.package.refr)).or_default().extend(negation::rule_names(module));
+        rule_names
+            .entry(static_path(&module.package.refr))
+            .or_default()
+            .extend(semantics::rule_names(module));
     }
+    let input_is_whole = !modules.iter().any(|module| semantics::replaces_input(module));
     for module in modules.iter() {
         let package = static_path(&module.package.refr);
         let file = module.package.span.source.get_path();
-        let negation = |line| CompileError::Negation { path: file.clone(), line };
         if let Some(names) = rule_names.get(&package) {
-            misfits.extend(negation::unsafe_lines(module, names).into_iter().map(negation));
+            misfits.extend(semantics::findings(module, names, input_is_whole).into_iter().map(|finding| {
+                let (path, line) = (file.clone(), finding.line);
+                match finding.doubt {
+                    Doubt::Undefined => CompileError::Undefined { path, line },
+                    Doubt::Unbound => CompileError::Unbound { path, line },
+                }
+            }));
         }
         for rule in &module.policy {
             let mut path = package.clone();

@@ -1,10 +1,12 @@
 //! The operator's policy, compiled, and its answer for one input. Only this module knows the Rego evaluator.
 
+mod certainty;
 mod compile;
 mod dialect;
 mod document;
-mod negation;
+mod semantics;
 mod source_text;
+mod sprintf;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
@@ -38,7 +40,9 @@ pub struct Module {
 
 /// A compiled policy. It is evaluated by one worker at a time.
 pub struct Policy {
-    engine: RefCell<Engine>,
+    /// As it was compiled. Every evaluation gets a copy, which shares all but the state of the evaluation: what an
+    /// evaluation that ends in an error leaves behind must not reach the next one.
+    engine: Engine,
     rule: RulePath,
     /// The instant that `time.now_ns()` answers with, set before each evaluation.
     now: Arc<AtomicI64>,
@@ -63,6 +67,9 @@ pub struct Budget {
     /// Milliseconds of wall clock, checked while evaluating; a single builtin is not interrupted.
     pub milliseconds: u64,
 }
+
+/// How the evaluator begins to say that the time is up.
+const TIME_LIMIT_TEXT: &str = "execution exceeded time limit";
 
 // === impl Policy ===
 
@@ -102,18 +109,17 @@ impl Policy {
     }
 
     fn evaluate(&self, input: Value, now: Timestamp) -> Result<Value, Denial> {
-        let mut engine = self
-            .engine
-            .try_borrow_mut()
-            .map_err(|_| Denial::InternalError("the policy is already being evaluated".to_owned()))?;
+        let mut engine = self.engine.clone();
         self.now.store(now.unix_nanos(), Ordering::Relaxed);
         engine.set_input(input);
-        let answer = engine.eval_rule(self.rule.to_string());
-        // What `print` wrote has no reader yet; kept, it would grow with every request.
-        let _prints = engine.take_prints();
-        answer.map_err(|error| match error.downcast_ref::<LimitError>() {
-            Some(LimitError::TimeLimitExceeded { .. }) => Denial::BudgetExceeded(self.budget.milliseconds),
-            Some(_) | None => Denial::EvaluationError(compile::one_line(&error)),
+        engine.eval_rule(self.rule.to_string()).map_err(|error| {
+            let out_of_time = matches!(error.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. }));
+            // Inside of a function the evaluator turns its error into text.
+            if out_of_time || error.to_string().contains(TIME_LIMIT_TEXT) {
+                Denial::BudgetExceeded(self.budget.milliseconds)
+            } else {
+                Denial::EvaluationError(compile::one_line(&error))
+            }
         })
     }
 

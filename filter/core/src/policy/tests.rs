@@ -132,7 +132,7 @@ fn what_is_not_activated() {
         (&[good, "package a\nb[x] := 1 if x := 2"], r#"{"a": {"b": {}}}"#, "1.rego:2: the rule `data.a.b`"),
         (&[good, "package a\nb.c := 1"], r#"{"a": {"b": {"c": 2}}}"#, "1.rego:2: the rule `data.a.b.c`"),
         (&["package hexr.authz\nallow"], "{}", "0.rego:2:1: rule must have a body or assignment"),
-        (&["package hexr.authz\n\nallow if not 1 / 0 == 1"], "{}", "0.rego:3: this version cannot negate"),
+        (&["package hexr.authz\n\nallow if not 1 / 0 == 1"], "{}", "0.rego:3: this version cannot answer"),
         (&[good], r#"{"audit_log": []}"#, "`data.audit_log` is the filter's own"),
         (
             &["package hexr.authz\nallow if count(data.audit_log) < 3"],
@@ -144,6 +144,42 @@ fn what_is_not_activated() {
         assert!(errors.contains(expect), "{modules:?} {data}: {errors}");
     }
     assert!(compile(&[good], r#"{"hexr": {"authz": {"grants": {}}, "other": 1}}"#).is_ok());
+}
+
+/// The evaluator leaves `with` in place when an evaluation ends in an error within it.
+#[test]
+fn an_error_leaves_nothing_behind() {
+    let module = "package hexr.authz\n\ndefault allow := false\n\nallow if data.open\n\n\
+        allow if { input.role == \"crash\"; some x in conflict with data.open as true; x }\n\n\
+        conflict := [1] if data.open\n\nconflict := [2] if data.open";
+    let policy = compile(&[module], r#"{"closed": true}"#).unwrap();
+    let ask = |role: &str| {
+        let text = format!("{{\"role\": \"{role}\"}}");
+        policy.evaluate(Value::from_json_str(&text).unwrap(), NOW)
+    };
+    assert_eq!(ask("editor"), Ok(Value::Bool(false)));
+    assert!(matches!(ask("crash"), Err(Denial::EvaluationError(_))));
+    assert_eq!(ask("editor"), Ok(Value::Bool(false)));
+}
+
+#[test]
+fn time_runs_out_inside_of_a_function_too() {
+    let module = "package hexr.authz\nallow if f(1)\nf(y) if { x := numbers.range(1, 3000); some a in x; some b in x; a + b + y == 0 }";
+    let rule = RulePath::parse("hexr/authz/allow").unwrap();
+    let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
+    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }).unwrap();
+    assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
+}
+
+#[test]
+fn a_denial_with_a_text_is_a_denial() {
+    let module = |format: &str| {
+        format!(
+            "package hexr.authz\ndefault allow := false\nallow if count(deny) == 0\ndeny contains sprintf(\"{format}\", [input.role]) if true"
+        )
+    };
+    check(&[&module("role %s of %s")], "{}", Err("policy_denied"));
+    check(&[&module("%6.2f")], "{}", Err("evaluation_error"));
 }
 
 #[test]
