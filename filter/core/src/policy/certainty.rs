@@ -26,6 +26,7 @@ impl Certainty<'_> {
             }
             Expr::Call { params, .. } => params.iter().all(|param| is_defined(param)),
             Expr::RefDot { .. } | Expr::RefBrack { .. } | Expr::Var { .. } => self.is_plain_reference(expr),
+            Expr::Membership { key: Some(_), .. } => false,
             Expr::BoolExpr { .. }
             | Expr::Membership { .. }
             | Expr::ArithExpr { .. }

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::{
     Budget, Data, Module, Package, Policy, Portable,
+    recursion::recursive_rules,
     semantics::{self, Doubt},
     source_text,
     sprintf::sprintf,
@@ -92,6 +93,36 @@ pub enum CompileError {
          (`some x in ...`) and negate that rule"
     )]
     Unbound {
+        /// The module's file.
+        path: String,
+        /// The line, counted from 1.
+        line: u32,
+    },
+    /// A pattern that is matched otherwise than by OPA.
+    #[error(
+        "{path}:{line}: this version does not match this pattern as OPA does: compare with `==` in an `every`, take \
+         objects apart by their keys (`x.key`), and give every parameter a name of its own"
+    )]
+    Pattern {
+        /// The module's file.
+        path: String,
+        /// The line, counted from 1.
+        line: u32,
+    },
+    /// A regular expression or a glob that may be read otherwise than by OPA.
+    #[error(
+        "{path}:{line}: this version reads regular expressions and globs as OPA does only where they are constants of \
+         the common kind: no `\\` or nested brackets in a class, no `**`, and a list of delimiters"
+    )]
+    Text {
+        /// The module's file.
+        path: String,
+        /// The line, counted from 1.
+        line: u32,
+    },
+    /// A rule that needs itself, which OPA refuses too.
+    #[error("{path}:{line}: this rule is recursive: it needs its own value")]
+    Recursion {
         /// The module's file.
         path: String,
         /// The line, counted from 1.
@@ -274,7 +305,11 @@ fn misfits(engine: &mut Engine, data: &Data, entry: &RulePath) -> Vec<CompileErr
             .or_default()
             .extend(semantics::rule_names(module));
     }
-    let input_is_whole = !modules.iter().any(|module| semantics::replaces_input(module));
+    let input_is_whole = !semantics::replace_input(modules.iter().map(|module| &**module));
+    for (module, line) in recursive_rules(modules.iter().map(|module| &**module)) {
+        let path = module.package.span.source.get_path().clone();
+        misfits.push(CompileError::Recursion { path, line });
+    }
     for module in modules.iter() {
         let package = static_path(&module.package.refr);
         let file = module.package.span.source.get_path();
@@ -284,6 +319,8 @@ fn misfits(engine: &mut Engine, data: &Data, entry: &RulePath) -> Vec<CompileErr
                 match finding.doubt {
                     Doubt::Undefined => CompileError::Undefined { path, line },
                     Doubt::Unbound => CompileError::Unbound { path, line },
+                    Doubt::Pattern => CompileError::Pattern { path, line },
+                    Doubt::Text => CompileError::Text { path, line },
                 }
             }));
         }
@@ -330,7 +367,7 @@ pub(super) fn rule_ref(rule: &Rule) -> &Expr {
 }
 
 /// The segments of a reference up to the first that is not a constant.
-fn static_path(reference: &Expr) -> Vec<String> {
+pub(super) fn static_path(reference: &Expr) -> Vec<String> {
     let mut from_the_end = Vec::new();
     let mut expr = reference;
     loop {

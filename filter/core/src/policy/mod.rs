@@ -4,9 +4,12 @@ mod certainty;
 mod compile;
 mod dialect;
 mod document;
+mod patterns;
+mod recursion;
 mod semantics;
 mod source_text;
 mod sprintf;
+mod text_patterns;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};

@@ -131,6 +131,33 @@ fn what_is_not_activated() {
         (&[good], r#"{"hexr": {"authz": 1}}"#, "base data in its way at `data.hexr.authz`"),
         (&[good, "package a\nb[x] := 1 if x := 2"], r#"{"a": {"b": {}}}"#, "1.rego:2: the rule `data.a.b`"),
         (&[good, "package a\nb.c := 1"], r#"{"a": {"b": {"c": 2}}}"#, "1.rego:2: the rule `data.a.b.c`"),
+        (&["package hexr.authz\nallow if f(1)\nf(x) if f(x)"], "{}", "0.rego:3: this rule is recursive"),
+        (
+            &[
+                "package hexr.authz\nallow if data.b.c",
+                "package b\nc if data.d.e(1)",
+                "package d\nimport data.b\ne(x) if b.c",
+            ],
+            "{}",
+            "2.rego:3: this rule is recursive",
+        ),
+        (
+            &["package hexr.authz\nallow if same(1, 2)\nsame(t, t) if true"],
+            "{}",
+            "0.rego:3: this version does not match",
+        ),
+        (
+            &["package hexr.authz\nallow if ok(1)\nok({\"a\": t}) if t"],
+            "{}",
+            "0.rego:3: this version does not match",
+        ),
+        (
+            &[
+                "package hexr.authz\nallow if test_a\ntest_a if b with input as {}\nb if not startswith(input.role, \"a\")",
+            ],
+            "{}",
+            "0.rego:4: this version cannot answer",
+        ),
         (&["package hexr.authz\nallow"], "{}", "0.rego:2:1: rule must have a body or assignment"),
         (&["package hexr.authz\n\nallow if not 1 / 0 == 1"], "{}", "0.rego:3: this version cannot answer"),
         (&[good], r#"{"audit_log": []}"#, "`data.audit_log` is the filter's own"),
@@ -147,6 +174,15 @@ fn what_is_not_activated() {
 }
 
 /// The evaluator leaves `with` in place when an evaluation ends in an error within it.
+/// Names that a rule declares for itself are not the rules of that name.
+#[test]
+fn what_only_looks_recursive_is_not() {
+    let module = "package hexr.authz\ndefault allow := false\nallow if f(user)\nf(user) if user == input.role\n\
+        user := role if { role := input.role }\nrole := user\nx.a := 1\nx.b := x.a\n\
+        test_it if allow with input as {\"role\": \"a\"}";
+    check(&[module], "{}", Ok(()));
+}
+
 #[test]
 fn an_error_leaves_nothing_behind() {
     let module = "package hexr.authz\n\ndefault allow := false\n\nallow if data.open\n\n\
