@@ -32,6 +32,8 @@ pub(crate) struct Delivery {
     call: Option<Call>,
     /// The version of the active record that was looked at last.
     seen_cas: u32,
+    /// The version of an active record whose bytes are not there: what is published over it is no step back.
+    broken_cas: Option<u32>,
     active: Option<ActiveRecord>,
     /// What the server called the bundle that it sent last, when its bytes are those of the active one.
     etag: Option<String>,
@@ -68,6 +70,7 @@ impl Delivery {
             me,
             call: None,
             seen_cas: 0,
+            broken_cas: None,
             active: None,
             etag: None,
             refused: None,
@@ -103,7 +106,9 @@ impl Delivery {
         if let Some(record) = newer {
             let Ok(bundle) = host::shared_data(self.keys.slot(record.slot)) else { return };
             if Digest::of(&bundle.value) != record.digest {
-                // The next bundle is being written; its record comes at one of the next ticks.
+                // The next bundle is being written, and its record comes at one of the next ticks; or two that published
+                // at once have left a record without its bytes, and the next bundle mends it.
+                self.broken_cas = Some(shared.cas);
                 return;
             }
             match self.load(&bundle.value) {
@@ -111,6 +116,7 @@ impl Delivery {
                 // What the others decide by cannot be had here: nothing older, and nothing embedded, takes its place.
                 Err(problem) => {
                     worker.withdraw();
+                    (self.active, self.etag) = (None, None);
                     self.report(format!("the active bundle cannot be loaded: {problem}"));
                 }
             }
@@ -276,7 +282,7 @@ impl Delivery {
         worker: &Worker,
     ) -> Result<(), String> {
         let current = host::shared_data(&self.keys.active).map_err(shared_data)?;
-        if current.cas != self.seen_cas {
+        if current.cas != self.seen_cas && Some(current.cas) != self.broken_cas {
             // Somebody published since this was asked for: what they have is newer. The next tick follows it.
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -207,8 +207,8 @@ impl Policy {
         rule: &RulePath,
         budget: Budget,
     ) -> Result<Self, CompileErrors> {
-        let now = Arc::new(AtomicI64::new(0));
-        let mut engine = new_engine(budget, &now).map_err(|error| CompileErrors(vec![error]))?;
+        let (now, failed) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut engine = new_engine(budget, &now, &failed).map_err(|error| CompileErrors(vec![error]))?;
         let unparsed: Vec<_> =
             modules.iter().filter_map(|module| add_module(&mut engine, module).err()).collect();
         if !unparsed.is_empty() {
@@ -228,6 +228,7 @@ impl Policy {
                 engine,
                 rule: rule.clone(),
                 now,
+                failed,
                 last_second: RefCell::new(None),
                 budget,
                 packages,
@@ -256,7 +257,11 @@ fn packages(engine: &mut Engine) -> Vec<Package> {
     packages.collect()
 }
 
-fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileError> {
+fn new_engine(
+    budget: Budget,
+    now: &Arc<AtomicI64>,
+    failed: &Arc<AtomicBool>,
+) -> Result<Engine, CompileError> {
     let mut engine = Engine::new();
     // OPA's default: an error in a builtin makes the expression undefined.
     engine.set_strict_builtin_errors(false);
@@ -268,11 +273,12 @@ fn new_engine(budget: Budget, now: &Arc<AtomicI64>) -> Result<Engine, CompileErr
     });
     let now = Arc::clone(now);
     let now_ns = move |_: Vec<Value>| Ok(Value::from(now.load(Ordering::Relaxed)));
+    let failed = Arc::clone(failed);
+    let sprintf_or_fail =
+        move |values: Vec<Value>| sprintf(&values).inspect_err(|_| failed.store(true, Ordering::Relaxed));
     engine
         .add_extension("time.now_ns".to_owned(), 0, Box::new(now_ns))
-        .and_then(|()| {
-            engine.add_extension("sprintf".to_owned(), 2, Box::new(|values: Vec<Value>| sprintf(&values)))
-        })
+        .and_then(|()| engine.add_extension("sprintf".to_owned(), 2, Box::new(sprintf_or_fail)))
         .map_err(|error| CompileError::Compile(one_line(&error)))?;
     Ok(engine)
 }

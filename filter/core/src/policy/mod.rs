@@ -21,7 +21,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -49,6 +49,8 @@ pub struct Policy {
     rule: RulePath,
     /// The instant that `time.now_ns()` answers with, set before each evaluation.
     now: Arc<AtomicI64>,
+    /// Whether a builtin of ours ended in an error, which the evaluator loses inside of a function with several bodies.
+    failed: Arc<AtomicBool>,
     /// The text of the last second that was asked about, because most requests share it with the one before.
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
@@ -114,8 +116,9 @@ impl Policy {
     fn evaluate(&self, input: Value, now: Timestamp) -> Result<Value, Denial> {
         let mut engine = self.engine.clone();
         self.now.store(now.unix_nanos(), Ordering::Relaxed);
+        self.failed.store(false, Ordering::Relaxed);
         engine.set_input(input);
-        engine.eval_rule(self.rule.to_string()).map_err(|error| {
+        let answer = engine.eval_rule(self.rule.to_string()).map_err(|error| {
             let out_of_time = matches!(error.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. }));
             // Inside of a function the evaluator turns its error into text.
             if out_of_time || error.to_string().contains(TIME_LIMIT_TEXT) {
@@ -123,7 +126,11 @@ impl Policy {
             } else {
                 Denial::EvaluationError(compile::one_line(&error))
             }
-        })
+        })?;
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Denial::EvaluationError("a builtin failed inside of a function".to_owned()));
+        }
+        Ok(answer)
     }
 
     fn timestamp(&self, now: Timestamp) -> Text {

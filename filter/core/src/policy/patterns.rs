@@ -18,7 +18,8 @@ pub(super) fn is_safe_assignment(op: &AssignOp, lhs: &Expr, rhs: &Expr, quantifi
         let rebinds = variables().any(|name| quantified.contains(name));
         // It matches an object that has more keys than the pattern.
         let has_object = parts.iter().any(|part| matches!(part, Expr::Object { .. }));
-        !rebinds && !(has_object && variables().next().is_some())
+        let binds = variables().next().is_some();
+        !(rebinds || (has_object && binds))
     })
 }
 
@@ -40,14 +41,10 @@ fn parts(pattern: &Expr) -> Vec<&Expr> {
     let mut parts = vec![pattern];
     let mut at = 0;
     while let Some(part) = parts.get(at).copied() {
-        match part {
-            Expr::Array { items, .. } | Expr::Set { items, .. } => {
-                parts.extend(items.iter().map(|item| &**item))
-            }
-            Expr::Object { fields, .. } => {
-                parts.extend(fields.iter().flat_map(|(_, key, value)| [&**key, &**value]));
-            }
-            _ => {}
+        if let Expr::Array { items, .. } | Expr::Set { items, .. } = part {
+            parts.extend(items.iter().map(|item| &**item));
+        } else if let Expr::Object { fields, .. } = part {
+            parts.extend(fields.iter().flat_map(|(_, key, value)| [&**key, &**value]));
         }
         at += 1;
     }

@@ -216,6 +216,8 @@ fn a_denial_with_a_text_is_a_denial() {
     };
     check(&[&module("role %s of %s")], "{}", Err("policy_denied"));
     check(&[&module("%6.2f")], "{}", Err("evaluation_error"));
+    let lost = "package hexr.authz\nallow if f(1)\nf(x) if sprintf(\"%x\", [x]) == \"1\"\nf(x) if x == 1";
+    check(&[lost], "{}", Err("evaluation_error"));
 }
 
 #[test]
