@@ -289,11 +289,7 @@ fn add_module<'m>(engine: &mut Engine, module: &'m Module) -> Result<Portable<'m
         line: refused.line,
         message: refused.message,
     })?;
-    let added = Portable::of(module).and_then(|portable| {
-        portable.add_to(engine, &module.path)?;
-        Ok(portable)
-    });
-    added.map_err(|error| CompileError::Parse(one_line(&error)))
+    Portable::add(engine, module).map_err(|error| CompileError::Parse(one_line(&error)))
 }
 
 /// Everything that keeps parsed modules from being activated over `data`.

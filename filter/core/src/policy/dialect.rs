@@ -34,25 +34,27 @@ pub struct Portable<'m> {
 const FUTURE_KEYWORDS: &str = " import future.keywords";
 
 impl<'m> Portable<'m> {
-    /// The dialect that a manifest binds `module` to, or the first of v1, v0 and v0 with keywords that parses it.
+    /// Adds `module` to `engine` in the dialect that a manifest binds it to, or in the first of v1, v0 and v0 with
+    /// keywords that parses it.
     ///
     /// # Errors
-    /// The parser's, for the bound dialect or for v1.
-    pub(super) fn of(module: &'m super::Module) -> anyhow::Result<Self> {
+    /// The parser's, for the bound dialect or for v1; the engine is then as it was.
+    pub(super) fn add(engine: &mut Engine, module: &'m super::Module) -> anyhow::Result<Self> {
+        let path = &module.path;
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
-        if let Some(dialect) = module.dialect {
-            return plain(dialect).parse(&module.path).map(|_lacks_import| plain(dialect));
-        }
+        let first = plain(module.dialect.unwrap_or(Dialect::V1));
         // The error of the current dialect is the one to mend.
-        let error = match plain(Dialect::V1).parse(&module.path) {
-            Ok(_) => return Ok(plain(Dialect::V1)),
+        let error = match first.add_to(engine, path) {
+            Ok(()) => return Ok(first),
+            Err(error) if module.dialect.is_some() => return Err(error),
             Err(error) => error,
         };
         let with_keywords = with_future_keywords(&module.text)
             .map(|text| Self { dialect: Dialect::V0, text: Cow::Owned(text) });
-        let candidates = std::iter::once(plain(Dialect::V0)).chain(with_keywords);
-        for candidate in candidates {
-            if candidate.parse(&module.path).is_ok_and(|lacks_import| !lacks_import) {
+        for candidate in std::iter::once(plain(Dialect::V0)).chain(with_keywords) {
+            // Tried in an engine of its own: what was added cannot be taken back.
+            if candidate.parse(path).is_ok_and(|lacks_import| !lacks_import) {
+                candidate.add_to(engine, path)?;
                 return Ok(candidate);
             }
         }
@@ -67,7 +69,7 @@ impl<'m> Portable<'m> {
     }
 
     /// Adds it to an engine, under the operator's own path.
-    pub(super) fn add_to(&self, engine: &mut Engine, path: &str) -> anyhow::Result<()> {
+    fn add_to(&self, engine: &mut Engine, path: &str) -> anyhow::Result<()> {
         engine.set_rego_v0(self.dialect == Dialect::V0);
         engine.add_policy(path.to_owned(), self.text.to_string()).map(|_package| ())
     }
@@ -129,7 +131,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: Option<(Dialect, bool)>) {
         let module = super::super::Module { path: "a.rego".to_owned(), text: text.to_owned(), dialect: None };
-        let found = Portable::of(&module).ok().map(|it| (it.dialect, matches!(it.text, Cow::Owned(_))));
+        let found = Portable::add(&mut Engine::new(), &module)
+            .ok()
+            .map(|it| (it.dialect, matches!(it.text, Cow::Owned(_))));
         assert_eq!(found, expect, "{text}");
     }
 

@@ -1,12 +1,15 @@
 //! Finds rules that need themselves. OPA refuses them; the evaluator follows a recursive function until the stack ends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use regorus::unstable::{Module, Rule};
 
 use super::{
     compile::{rule_ref, static_path},
-    semantics::references,
+    semantics::{import_name, references},
 };
 
 /// A rule, as the segments of its path below `data`.
@@ -17,59 +20,64 @@ pub(super) fn recursive_rules<'m>(
     modules: impl Iterator<Item = &'m Module> + Clone,
 ) -> Vec<(&'m Module, u32)> {
     let mut nodes: BTreeMap<Path, usize> = BTreeMap::new();
-    let mut rules: Vec<Vec<(&'m Module, &'m Rule)>> = Vec::new();
+    let mut rules: Vec<Vec<(Rc<Names<'m>>, &'m Rule)>> = Vec::new();
     for module in modules {
-        let package = static_path(&module.package.refr);
+        let names = Rc::new(Names::of(module));
         for rule in &module.policy {
-            let mut path = package.clone();
+            let mut path = names.package.clone();
             path.extend(static_path(rule_ref(rule)));
             let at = *nodes.entry(path).or_insert_with(|| {
                 rules.push(Vec::new());
                 rules.len() - 1
             });
-            rules.get_mut(at).into_iter().for_each(|same| same.push((module, &**rule)));
+            rules.get_mut(at).into_iter().for_each(|same| same.push((Rc::clone(&names), &**rule)));
         }
     }
     let edges: Vec<Vec<usize>> = rules
         .iter()
-        .map(|same| same.iter().flat_map(|(module, rule)| needed(module, rule, &nodes)).collect())
+        .map(|same| same.iter().flat_map(|(names, rule)| names.needed_by(rule, &nodes)).collect())
         .collect();
     let cyclic = within_cycles(&edges);
-    let found = cyclic.into_iter().filter_map(|at| rules.get(at)?.first().copied());
-    found.map(|(module, rule)| (module, rule.span().line)).collect()
+    let found = cyclic.into_iter().filter_map(|at| rules.get(at)?.first());
+    found.map(|(names, rule)| (names.module, rule.span().line)).collect()
 }
 
-/// The rules that `rule` refers to.
-fn needed(module: &Module, rule: &Rule, nodes: &BTreeMap<Path, usize>) -> Vec<usize> {
-    let package = static_path(&module.package.refr);
-    let imports: HashMap<&str, Path> = module
-        .imports
-        .iter()
-        .filter_map(|import| {
+/// What names mean in one module.
+struct Names<'m> {
+    module: &'m Module,
+    package: Path,
+    /// Imports of `data`, by the names that they stand under.
+    imports: HashMap<&'m str, Path>,
+}
+
+impl<'m> Names<'m> {
+    fn of(module: &'m Module) -> Self {
+        let imported = module.imports.iter().filter_map(|import| {
             let path = static_path(&import.refr);
-            let name = match &import.r#as {
-                Some(alias) => alias.text(),
-                None => import.refr.span().text().rsplit('.').next()?,
-            };
-            (path.first()? == "data").then(|| (name, path.get(1..).unwrap_or_default().to_vec()))
-        })
-        .collect();
-    let mut needed = Vec::new();
-    for reference in references(rule) {
-        let Some((root, rest)) = reference.split_first() else { continue };
-        let path: Path = match (root.as_str(), imports.get(root.as_str())) {
-            ("input", _) => continue,
-            ("data", _) => rest.to_vec(),
-            (_, Some(imported)) => [imported.as_slice(), rest].concat(),
-            (_, None) => [package.as_slice(), &reference].concat(),
-        };
-        // A rule at the path or above it, and all rules below it.
-        needed.extend((1..=path.len()).filter_map(|length| nodes.get(path.get(..length)?)).copied());
-        needed.extend(
-            nodes.range(path.clone()..).take_while(|(rule, _)| rule.starts_with(&path)).map(|(_, at)| *at),
-        );
+            (path.first()? == "data").then_some(())?;
+            Some((import_name(import)?, path.get(1..).unwrap_or_default().to_vec()))
+        });
+        Self { module, package: static_path(&module.package.refr), imports: imported.collect() }
     }
-    needed
+
+    /// The rules that `rule` refers to.
+    fn needed_by(&self, rule: &Rule, nodes: &BTreeMap<Path, usize>) -> Vec<usize> {
+        let mut needed = Vec::new();
+        for reference in references(rule) {
+            let Some((root, rest)) = reference.split_first() else { continue };
+            let path: Path = match (root.as_str(), self.imports.get(root.as_str())) {
+                ("input", _) => continue,
+                ("data", _) => rest.to_vec(),
+                (_, Some(imported)) => [imported.as_slice(), rest].concat(),
+                (_, None) => [self.package.as_slice(), &reference].concat(),
+            };
+            // A rule at the path or above it, and all rules below it.
+            needed.extend((1..=path.len()).filter_map(|length| nodes.get(path.get(..length)?)).copied());
+            let below = nodes.range(path.clone()..).take_while(|(rule, _)| rule.starts_with(&path));
+            needed.extend(below.map(|(_, at)| *at));
+        }
+        needed
+    }
 }
 
 /// The nodes that can reach themselves: what is left when everything that needs nothing left is taken away, from both

@@ -11,7 +11,7 @@
 
 use std::{collections::HashSet, rc::Rc};
 
-use regorus::unstable::{AssignOp, BUILTINS, Expr, Literal, Module, Query, Rule, RuleHead, Span};
+use regorus::unstable::{AssignOp, BUILTINS, Expr, Import, Literal, Module, Query, Rule, RuleHead, Span};
 
 use super::{
     certainty::{Certainty, children, root_name},
@@ -47,6 +47,14 @@ pub(super) fn rule_names(module: &Module) -> impl Iterator<Item = &str> {
     module.policy.iter().filter_map(|rule| root_name(rule_ref(rule)))
 }
 
+/// The name that an import stands under in its module.
+pub(super) fn import_name(import: &Import) -> Option<&str> {
+    match &import.r#as {
+        Some(alias) => Some(alias.text()),
+        None => import.refr.span().text().rsplit(['.', '"', '[', ']']).find(|part| !part.is_empty()),
+    }
+}
+
 /// Whether a rule of `modules` replaces `input` by a `with`. Tests do, and no decision depends on them, unless another
 /// rule names them.
 pub(super) fn replace_input<'m>(modules: impl Iterator<Item = &'m Module>) -> bool {
@@ -79,10 +87,7 @@ pub(super) fn references(rule: &Rule) -> Vec<Vec<String>> {
 
 /// The findings in `module`; `rule_names` are those of its package.
 pub(super) fn findings(module: &Module, rule_names: &HashSet<&str>, input_is_whole: bool) -> Vec<Finding> {
-    let imported = module.imports.iter().filter_map(|import| match &import.r#as {
-        Some(alias) => Some(alias.text()),
-        None => import.refr.span().text().rsplit(['.', '"', '[', ']']).find(|part| !part.is_empty()),
-    });
+    let imported = module.imports.iter().filter_map(import_name);
     let globals = rule_names.iter().copied().chain(imported).collect();
     let mut search = Search::new(Certainty { globals, input_is_whole });
     module.policy.iter().for_each(|rule| search.rule(rule));
@@ -332,26 +337,13 @@ fn wildcard(expr: &Expr) -> bool {
 fn for_each_variable<'m>(expr: &'m Expr, mut visit: impl FnMut(&'m str)) {
     let mut pending = vec![expr];
     while let Some(expr) = pending.pop() {
-        match expr {
-            Expr::Var { span, .. } => visit(span.text()),
-            Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {}
-            Expr::Call { params, .. } => pending.extend(params.iter().map(|param| &**param)),
-            Expr::String { .. }
-            | Expr::RawString { .. }
-            | Expr::Number { .. }
-            | Expr::Bool { .. }
-            | Expr::Null { .. }
-            | Expr::Array { .. }
-            | Expr::Set { .. }
-            | Expr::Object { .. }
-            | Expr::UnaryExpr { .. }
-            | Expr::RefDot { .. }
-            | Expr::RefBrack { .. }
-            | Expr::BinExpr { .. }
-            | Expr::BoolExpr { .. }
-            | Expr::ArithExpr { .. }
-            | Expr::AssignExpr { .. }
-            | Expr::Membership { .. } => pending.extend(children(expr)),
+        if let Expr::Var { span, .. } = expr {
+            visit(span.text());
+        } else if let Expr::Call { params, .. } = expr {
+            pending.extend(params.iter().map(|param| &**param));
+        } else if !matches!(expr, Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. })
+        {
+            pending.extend(children(expr));
         }
     }
 }

@@ -131,6 +131,14 @@ fn what_is_not_activated() {
         (&[good], r#"{"hexr": {"authz": 1}}"#, "base data in its way at `data.hexr.authz`"),
         (&[good, "package a\nb[x] := 1 if x := 2"], r#"{"a": {"b": {}}}"#, "1.rego:2: the rule `data.a.b`"),
         (&[good, "package a\nb.c := 1"], r#"{"a": {"b": {"c": 2}}}"#, "1.rego:2: the rule `data.a.b.c`"),
+        (
+            &[
+                "package hexr.authz\nimport data[\"b\"]\nallow if b.f(1)",
+                "package b\nimport data.hexr.authz\nf(x) if authz.allow",
+            ],
+            "{}",
+            "0.rego:3: this rule is recursive",
+        ),
         (&["package hexr.authz\nallow if f(1)\nf(x) if f(x)"], "{}", "0.rego:3: this rule is recursive"),
         (
             &[
