@@ -55,6 +55,7 @@ pub(crate) struct LocalResponse<'a> {
 
 const HTTP_REQUEST_HEADERS: u32 = 0;
 const HTTP_REQUEST_TRAILERS: u32 = 1;
+const HTTP_RESPONSE_HEADERS: u32 = 2;
 const HTTP_CALL_RESPONSE_HEADERS: u32 = 6;
 const HTTP_CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -75,6 +76,13 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        size: usize,
+    ) -> u32;
     fn proxy_replace_header_map_value(
         map: u32,
         name: *const u8,
@@ -225,6 +233,24 @@ pub(crate) fn replace_request_header(name: &str, value: &str) -> Result<(), Host
             value.as_ptr(),
             value.len(),
         )
+    })
+}
+
+/// Adds a value to a header of the request.
+pub(crate) fn add_request_header(name: &str, value: &str) -> Result<(), HostError> {
+    add(HTTP_REQUEST_HEADERS, name, value)
+}
+
+/// Adds a value to a header of the response.
+pub(crate) fn add_response_header(name: &str, value: &str) -> Result<(), HostError> {
+    add(HTTP_RESPONSE_HEADERS, name, value)
+}
+
+#[expect(unsafe_code, reason = "host call")]
+fn add(map: u32, name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: pointers and lengths are of live strings.
+    checked(unsafe {
+        proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
     })
 }
 

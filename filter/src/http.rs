@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use hexr_authz_core::{
     decision::{Decision, DecisionId, Permit, Refusal},
+    policy::{Consent, Header},
     reply::Reply,
     request::{Request, is_reserved},
 };
@@ -14,6 +15,7 @@ use proxy_wasm::{
 
 use crate::{
     host::{self, HostError, Level, LocalResponse},
+    response,
     worker::Worker,
 };
 
@@ -21,6 +23,8 @@ use crate::{
 pub(crate) struct Stream {
     worker: Rc<Worker>,
     admitted: Option<Admitted>,
+    /// What the policy adds to the response.
+    additions: Vec<Header>,
 }
 
 /// Evidence that this request was admitted. Only [`admit`] makes one, of a permit.
@@ -32,17 +36,13 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
         match self.judge() {
-            Ok(Judgement::Admitted(admitted)) => {
+            Ok(Judgement::Admitted(admitted, additions)) => {
                 self.admitted = Some(admitted);
+                self.additions = additions;
                 go_on(admitted)
             }
             Ok(Judgement::Answered) => Action::Pause,
-            Err(error) => {
-                let id = self.worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
-                host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
-                reply(&id.fault("a host call failed"));
-                Action::Pause
-            }
+            Err(error) => self.fail(error),
         }
     }
 
@@ -58,11 +58,17 @@ impl HttpContext for Stream {
             Err(_) => abandon(),
         }
     }
+
+    /// Also called for the filter's own replies, to which nothing is added.
+    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
+        response::send_on(&std::mem::take(&mut self.additions)).unwrap_or_else(|error| self.fail(error))
+    }
 }
 
 /// What became of a request.
 enum Judgement {
-    Admitted(Admitted),
+    /// It goes on; its response gets these headers.
+    Admitted(Admitted, Vec<Header>),
     /// The filter has answered it.
     Answered,
 }
@@ -71,7 +77,7 @@ enum Judgement {
 
 impl Stream {
     pub(crate) fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, admitted: None }
+        Self { worker, admitted: None, additions: Vec::new() }
     }
 
     fn judge(&self) -> Result<Judgement, HostError> {
@@ -87,13 +93,22 @@ impl Stream {
         match decision {
             Decision::Allow(permit) => {
                 let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
-                admit(permit, reserved).map(Judgement::Admitted)
+                let admitted = admit(&permit, reserved)?;
+                Ok(Judgement::Admitted(admitted, permit.into_response_headers()))
             }
             Decision::Deny(refusal) => {
                 refuse(&refusal, authorizer.config().contact.as_deref());
                 Ok(Judgement::Answered)
             }
         }
+    }
+
+    /// Answers where Envoy does not do what it was asked to.
+    fn fail(&self, error: HostError) -> Action {
+        let id = self.worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
+        host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
+        reply(&id.fault("a host call failed"));
+        Action::Pause
     }
 
     fn report_readiness(&self) {
@@ -112,19 +127,35 @@ impl Stream {
     }
 }
 
-/// Puts what the credential exchange is told in the place of what the caller said of itself.
-fn admit(permit: Permit<'_>, reserved_headers: &[&str]) -> Result<Admitted, HostError> {
+/// Puts what the credential exchange is told in the place of what the caller said of itself, and changes what the
+/// policy wants changed. What the exchange is told comes last, so that nothing overwrites it.
+fn admit(permit: &Permit<'_>, reserved_headers: &[&str]) -> Result<Admitted, HostError> {
     for name in reserved_headers {
         host::remove_request_header(name)?;
     }
+    change_request(permit.consent())?;
     for (name, value) in permit.headers() {
         host::replace_request_header(name, value)?;
     }
     for (name, value) in permit.filter_state() {
         // Only access logs read it.
-        let _ = host::set_filter_state(name, value);
+        let _ = host::set_filter_state(name, &value);
     }
     Ok(Admitted(()))
+}
+
+fn change_request(consent: &Consent) -> Result<(), HostError> {
+    for headers in consent.request_headers.chunk_by(|one, other| one.name == other.name) {
+        let Some((first, more)) = headers.split_first() else { continue };
+        host::replace_request_header(&first.name, &first.value)?;
+        for header in more {
+            host::add_request_header(&header.name, &header.value)?;
+        }
+    }
+    for name in &consent.request_headers_to_remove {
+        host::remove_request_header(name)?;
+    }
+    Ok(())
 }
 
 /// The only place that lets a request go on, and it takes what only a permit leads to.
@@ -143,7 +174,7 @@ fn remove_reserved_trailers() -> Result<(), HostError> {
 
 fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) {
     for (name, value) in refusal.filter_state() {
-        let _ = host::set_filter_state(name, value);
+        let _ = host::set_filter_state(name, &value);
     }
     if refusal.denial.is_fault() {
         let Refusal { id, denial, .. } = refusal;
@@ -154,7 +185,7 @@ fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) {
 
 fn reply(reply: &Reply) {
     let headers: Vec<(&str, &str)> =
-        reply.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
     let response = LocalResponse {
         status: reply.status,
         grpc_status: Some(reply.grpc_status),

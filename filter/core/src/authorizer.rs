@@ -80,11 +80,13 @@ impl Authorizer {
             let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
             catalog.admit(*operation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            active.policy.allows(identity, *operation, now)?;
-            Ok((identity, *operation))
+            let consent = active.policy.allows(identity, *operation, now)?;
+            Ok((identity, *operation, consent))
         });
         match judged {
-            Ok((identity, operation)) => Decision::Allow(Permit::new(id, identity, operation, revision)),
+            Ok((identity, operation, consent)) => {
+                Decision::Allow(Permit::new(id, identity, operation, revision, consent))
+            }
             Err(denial) => {
                 let operation = asked.ok().map(|(_, operation)| operation);
                 Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })

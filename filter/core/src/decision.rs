@@ -1,8 +1,13 @@
 //! The outcome of a request: a permit to go on, or a refusal.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use crate::{catalog::Operation, denial::Denial, identity::Identity};
+use crate::{
+    catalog::Operation,
+    denial::Denial,
+    identity::Identity,
+    policy::{Consent, Header, Remarks},
+};
 
 /// Allow or deny. Everything that leads to a reply matches it exhaustively.
 #[derive(Debug)]
@@ -21,6 +26,7 @@ pub struct Permit<'a> {
     identity: &'a Identity,
     operation: Operation<'a>,
     revision: &'a str,
+    consent: Consent,
 }
 
 /// A refused request, and what is known of it.
@@ -42,6 +48,9 @@ pub struct Refusal<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionId(String);
 
+/// The name of a value in the request's filter state, below `wasm.`, and the value.
+pub type FilterState<'a> = (&'static str, Cow<'a, str>);
+
 // === impl Permit ===
 
 impl<'a> Permit<'a> {
@@ -50,8 +59,9 @@ impl<'a> Permit<'a> {
         identity: &'a Identity,
         operation: Operation<'a>,
         revision: &'a str,
+        consent: Consent,
     ) -> Self {
-        Self { id, identity, operation, revision }
+        Self { id, identity, operation, revision, consent }
     }
 
     /// What the credential exchange is told, as headers of the forwarded request.
@@ -68,14 +78,25 @@ impl<'a> Permit<'a> {
     }
 
     /// What access logs are told, as filter state `wasm.hexr_authz.*`.
-    pub fn filter_state(&self) -> [(&'static str, &str); 5] {
-        [
+    pub fn filter_state(&self) -> impl Iterator<Item = FilterState<'_>> {
+        let facts = [
             ("hexr_authz.decision", "allow"),
             ("hexr_authz.service", self.operation.service()),
             ("hexr_authz.action", self.operation.action()),
             ("hexr_authz.revision", self.revision),
             ("hexr_authz.decision_id", self.id.as_str()),
-        ]
+        ];
+        filter_state(facts, Some(&self.consent.remarks), &self.id)
+    }
+
+    /// What the policy wants of the request and its response.
+    pub fn consent(&self) -> &Consent {
+        &self.consent
+    }
+
+    /// Headers to add to the response, once there is one.
+    pub fn into_response_headers(self) -> Vec<Header> {
+        self.consent.response_headers
     }
 }
 
@@ -83,16 +104,30 @@ impl<'a> Permit<'a> {
 
 impl Refusal<'_> {
     /// What access logs are told, as filter state `wasm.hexr_authz.*`.
-    pub fn filter_state(&self) -> [(&'static str, &str); 6] {
-        [
+    pub fn filter_state(&self) -> impl Iterator<Item = FilterState<'_>> {
+        let facts = [
             ("hexr_authz.decision", "deny"),
             ("hexr_authz.reason", self.denial.reason().code()),
             ("hexr_authz.service", self.operation.as_ref().map_or("", Operation::service)),
             ("hexr_authz.action", self.operation.as_ref().map_or("", Operation::action)),
             ("hexr_authz.revision", self.revision),
             ("hexr_authz.decision_id", self.id.as_str()),
-        ]
+        ];
+        filter_state(facts, self.denial.rejection().map(|rejection| &rejection.remarks), &self.id)
     }
+}
+
+/// The facts of a decision, and what the policy told beside it.
+fn filter_state<'a, const N: usize>(
+    facts: [(&'static str, &'a str); N],
+    remarks: Option<&'a Remarks>,
+    id: &DecisionId,
+) -> impl Iterator<Item = FilterState<'a>> {
+    let reason = remarks.and_then(|remarks| remarks.reason.as_deref()).map(Cow::Borrowed);
+    let metadata = remarks.and_then(|remarks| remarks.metadata_of(id)).map(Cow::Owned);
+    let told = [("hexr_authz.policy_reason", reason), ("hexr_authz.metadata", metadata)];
+    let facts = facts.into_iter().map(|(name, value)| (name, Cow::Borrowed(value)));
+    facts.chain(told.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
 // === impl DecisionId ===

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::policy::Rejection;
+
 /// Why a request is refused, with what an operator needs to see.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Denial {
@@ -37,11 +39,11 @@ pub enum Denial {
     AmbiguousRequest(String),
     /// The policy does not allow it.
     #[error("the policy does not allow it")]
-    PolicyDenied,
+    PolicyDenied(Box<Rejection>),
     /// There is no active policy yet.
     #[error("no policy is active yet")]
     NoPolicy,
-    /// The policy could not be evaluated, or its decision is no boolean.
+    /// The policy could not be evaluated, or its answer is none that a policy may give.
     #[error("the policy could not be evaluated: {0}")]
     EvaluationError(String),
     /// The evaluation took more than its budget.
@@ -62,9 +64,27 @@ pub struct Reason {
 
 /// Numbers of gRPC status codes: <https://grpc.io/docs/guides/status-codes/>.
 mod grpc {
+    const UNKNOWN: u32 = 2;
     pub(super) const PERMISSION_DENIED: u32 = 7;
+    const RESOURCE_EXHAUSTED: u32 = 8;
+    const UNIMPLEMENTED: u32 = 12;
     pub(super) const INTERNAL: u32 = 13;
     pub(super) const UNAVAILABLE: u32 = 14;
+    const UNAUTHENTICATED: u32 = 16;
+
+    /// The status that stands for an HTTP status. As Envoy's own, which is gRPC's for proxies, but for 429, which its
+    /// rate limits can tell as `RESOURCE_EXHAUSTED` too so that clients do not retry at once, and 500.
+    pub(super) const fn of_http(status: u16) -> u32 {
+        match status {
+            400 | 500 => INTERNAL,
+            401 => UNAUTHENTICATED,
+            403 => PERMISSION_DENIED,
+            404 => UNIMPLEMENTED,
+            429 => RESOURCE_EXHAUSTED,
+            502..=504 => UNAVAILABLE,
+            _ => UNKNOWN,
+        }
+    }
 }
 
 // === impl Denial ===
@@ -84,11 +104,34 @@ impl Denial {
             Self::UnknownService(_) => forbidden("unknown_service"),
             Self::UnknownAction(_) => forbidden("unknown_action"),
             Self::AmbiguousRequest(_) => forbidden("ambiguous_request"),
-            Self::PolicyDenied => forbidden("policy_denied"),
+            Self::PolicyDenied(rejection) => {
+                let status = rejection.status();
+                Reason { code: "policy_denied", status, grpc_status: grpc::of_http(status) }
+            }
             Self::NoPolicy => Reason { code: "no_policy", status: 503, grpc_status: grpc::UNAVAILABLE },
             Self::EvaluationError(_) => failed("evaluation_error"),
             Self::BudgetExceeded(_) => failed("budget_exceeded"),
             Self::InternalError(_) => failed("internal_error"),
+        }
+    }
+
+    /// What the policy wants of the refusal, where it is the policy's.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::PolicyDenied(rejection) => Some(rejection),
+            Self::NoClientCertificate
+            | Self::ExpiredCertificate(_)
+            | Self::MultipleUriSans { .. }
+            | Self::InvalidSpiffeId(_)
+            | Self::UntrustedDomain(_)
+            | Self::UnmappedIdentity(_)
+            | Self::UnknownService(_)
+            | Self::UnknownAction(_)
+            | Self::AmbiguousRequest(_)
+            | Self::NoPolicy
+            | Self::EvaluationError(_)
+            | Self::BudgetExceeded(_)
+            | Self::InternalError(_) => None,
         }
     }
 
@@ -105,7 +148,7 @@ impl Denial {
             | Self::UnknownService(_)
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
-            | Self::PolicyDenied
+            | Self::PolicyDenied(_)
             | Self::NoPolicy => false,
         }
     }
@@ -132,5 +175,34 @@ impl Reason {
     /// The `error` of the body: the caller may not, or cannot now.
     pub const fn error(self) -> &'static str {
         if self.status < 500 { "access_denied" } else { "unavailable" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_statuses_of_a_policys_status() {
+        for (status, grpc_status) in [
+            (None, 7),
+            (Some(302), 2),
+            (Some(400), 13),
+            (Some(401), 16),
+            (Some(403), 7),
+            (Some(404), 12),
+            (Some(429), 8),
+            (Some(451), 2),
+            (Some(500), 13),
+            (Some(501), 2),
+            (Some(502), 14),
+            (Some(504), 14),
+            (Some(505), 2),
+        ] {
+            let denial = Denial::PolicyDenied(Box::new(Rejection { status, ..Rejection::default() }));
+            let reason = denial.reason();
+            assert_eq!(reason.code(), "policy_denied");
+            assert_eq!((reason.status(), reason.grpc_status()), (status.unwrap_or(403), grpc_status));
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod decision;
 pub mod delivery;
 pub mod denial;
+mod header_names;
 pub mod identity;
 pub mod policy;
 pub mod reply;

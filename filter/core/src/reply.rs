@@ -1,5 +1,7 @@
 //! What a refused caller sees.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::{
@@ -17,8 +19,8 @@ pub struct Reply {
     /// Envoy's `%RESPONSE_CODE_DETAILS%`.
     pub details: String,
     /// The headers, `content-type` among them.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The body: the policy's own, or ours in JSON.
     pub body: String,
 }
 
@@ -40,34 +42,56 @@ impl Reply {
     /// The reply to a refused request; `contact` is whom to ask.
     pub fn new(refusal: &Refusal<'_>, contact: Option<&str>) -> Self {
         let reason = refusal.denial.reason();
-        let body = Body {
-            error: reason.error(),
-            reason: reason.code(),
-            message: message(refusal, contact),
-            service: refusal.operation.as_ref().map(|operation| operation.service()),
-            action: refusal.operation.as_ref().map(|operation| operation.action()),
-            decision_id: refusal.id.as_str(),
-        };
-        let mut headers = vec![
-            ("content-type", "application/json".to_owned()),
-            (DECISION_ID_HEADER, refusal.id.to_string()),
-        ];
+        let mut headers = Vec::new();
+        let mut content_type = "application/json";
+        let mut own_body = None;
+        if let Some(rejection) = refusal.denial.rejection() {
+            own_body = rejection.body.clone();
+            if own_body.is_some() {
+                content_type = "text/plain";
+            }
+            for header in &rejection.headers {
+                // The type of our body is not the policy's to tell.
+                match header.name.as_str() {
+                    CONTENT_TYPE if own_body.is_some() => content_type = &header.value,
+                    CONTENT_TYPE => {}
+                    _ => headers.push((Cow::Owned(header.name.clone()), header.value.clone())),
+                }
+            }
+        }
+        headers.push((CONTENT_TYPE.into(), content_type.to_owned()));
+        headers.push((DECISION_ID_HEADER.into(), refusal.id.to_string()));
         if refusal.denial == Denial::NoPolicy {
-            headers.push(("retry-after", "1".to_owned()));
+            headers.push(("retry-after".into(), "1".to_owned()));
         }
         Self {
             status: reason.status(),
             grpc_status: reason.grpc_status(),
             details: format!("hexr_authz_denied{{reason={}}}", reason.code()),
             headers,
-            // Strings only: there is nothing in it that could not be written.
-            body: serde_json::to_string(&body).unwrap_or_default(),
+            body: own_body.unwrap_or_else(|| body(refusal, contact)),
         }
     }
 }
 
+const CONTENT_TYPE: &str = "content-type";
+
 /// Names the decision to the caller and to the credential exchange.
 const DECISION_ID_HEADER: &str = "x-hexr-decision-id";
+
+fn body(refusal: &Refusal<'_>, contact: Option<&str>) -> String {
+    let reason = refusal.denial.reason();
+    let body = Body {
+        error: reason.error(),
+        reason: reason.code(),
+        message: message(refusal, contact),
+        service: refusal.operation.as_ref().map(|operation| operation.service()),
+        action: refusal.operation.as_ref().map(|operation| operation.action()),
+        decision_id: refusal.id.as_str(),
+    };
+    // Strings only: there is nothing in it that could not be written.
+    serde_json::to_string(&body).unwrap_or_default()
+}
 
 fn message(refusal: &Refusal<'_>, contact: Option<&str>) -> String {
     let asked = match (refusal.identity, &refusal.operation) {
@@ -104,7 +128,7 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownService(_)
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
-        | Denial::PolicyDenied
+        | Denial::PolicyDenied(_)
         | Denial::NoPolicy => denial.to_string(),
     }
 }

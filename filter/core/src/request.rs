@@ -16,7 +16,8 @@ pub struct Request<'a> {
 }
 
 /// Headers by which a caller can ask a server for another method than the one in the request line.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+pub(crate) const METHOD_OVERRIDES: [&str; 3] =
+    ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// All names that begin so are the filter's: the credential exchange trusts them.
 const RESERVED_PREFIX: &[u8] = b"x-hexr-";

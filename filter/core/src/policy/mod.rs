@@ -4,6 +4,7 @@ mod certainty;
 mod compile;
 mod dialect;
 mod document;
+mod outcome;
 mod patterns;
 mod recursion;
 mod semantics;
@@ -15,6 +16,7 @@ pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
+pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 
 use std::{
     cell::RefCell,
@@ -79,32 +81,24 @@ const TIME_LIMIT_TEXT: &str = "execution exceeded time limit";
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at `now`.
+    /// Whether the policy allows `identity` to do `operation` at `now`, and what it wants of the request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
-    /// [`Denial::EvaluationError`] and [`Denial::BudgetExceeded`] where there is no answer.
+    /// [`Denial::EvaluationError`] and [`Denial::BudgetExceeded`] where there is no answer, or none that can be read.
     pub fn allows(
         &self,
         identity: &Identity,
         operation: Operation<'_>,
         now: Timestamp,
-    ) -> Result<(), Denial> {
+    ) -> Result<Consent, Denial> {
         let timestamp = self.timestamp(now);
         let (service, action) = operation.texts();
-        match self.evaluate(identity.document().input(service, action, &timestamp), now)? {
-            Value::Bool(true) => Ok(()),
-            Value::Bool(false) | Value::Undefined => Err(Denial::PolicyDenied),
-            other @ (Value::Null
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Set(_)
-            | Value::Object(_)) => Err(Denial::EvaluationError(format!(
-                "`{}` must be a boolean, but is {}",
-                self.rule,
-                document::type_name(&other)
-            ))),
+        let answer = self.evaluate(identity.document().input(service, action, &timestamp), now)?;
+        match Outcome::read(&answer, Author::Platform) {
+            Ok(Outcome::Allow(consent)) => Ok(consent),
+            Ok(Outcome::Deny(rejection)) => Err(Denial::PolicyDenied(Box::new(rejection))),
+            Err(problem) => Err(Denial::EvaluationError(format!("`{}`: {problem}", self.rule))),
         }
     }
 

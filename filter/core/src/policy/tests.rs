@@ -37,7 +37,7 @@ fn decide(policy: &Policy) -> Result<(), Denial> {
     let request = Request::parse(headers.into_iter()).unwrap();
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
-    policy.allows(&identity, catalog.operation(&request), NOW)
+    policy.allows(&identity, catalog.operation(&request), NOW).map(drop)
 }
 
 #[track_caller]
