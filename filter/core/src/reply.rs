@@ -140,3 +140,74 @@ impl DecisionId {
         Reply::new(&Refusal { id: self, denial, identity: None, operation: None, revision: "" }, None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Header, Rejection, Remarks};
+
+    fn reply(denial: Denial) -> Reply {
+        let id = DecisionId::from_random([0; 16]);
+        Reply::new(&Refusal { id, denial, identity: None, operation: None, revision: "" }, None)
+    }
+
+    #[track_caller]
+    fn check(rejection: Rejection, status: u16, headers: &[(&str, &str)], body: Option<&str>) {
+        let reply = reply(Denial::PolicyDenied(Box::new(rejection)));
+        let ours =
+            r#"{"error":"access_denied","reason":"policy_denied","message":"the policy does not allow it","#;
+        assert_eq!(reply.status, status);
+        let given: Vec<(&str, &str)> =
+            reply.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
+        let id = ("x-hexr-decision-id", "00000000-0000-4000-8000-000000000000");
+        assert_eq!(given, [headers, &[id]].concat());
+        match body {
+            Some(body) => assert_eq!(reply.body, body),
+            None => assert!(reply.body.starts_with(ours), "{}", reply.body),
+        }
+        assert_eq!(reply.details, "hexr_authz_denied{reason=policy_denied}");
+    }
+
+    fn header(name: &str, value: &str) -> Header {
+        Header { name: name.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn a_policys_own_reply() {
+        let (json, plain) = (("content-type", "application/json"), ("content-type", "text/plain"));
+        let own = || Rejection { body: Some("own".to_owned()), ..Rejection::default() };
+        check(Rejection::default(), 403, &[json], None);
+        check(Rejection { status: Some(429), ..Rejection::default() }, 429, &[json], None);
+        check(own(), 403, &[plain], Some("own"));
+        check(Rejection { body: Some(String::new()), ..own() }, 403, &[plain], Some(""));
+        let headers = vec![header("content-type", "text/html"), header("retry-after", "30")];
+        let retry = ("retry-after", "30");
+        check(
+            Rejection { headers: headers.clone(), ..own() },
+            403,
+            &[retry, ("content-type", "text/html")],
+            Some("own"),
+        );
+        // Without a body of its own the policy does not say of what type ours is.
+        check(Rejection { headers, ..Rejection::default() }, 403, &[retry, json], None);
+        let cookies = vec![header("set-cookie", "a=1"), header("set-cookie", "b=2")];
+        check(
+            Rejection { headers: cookies, ..Rejection::default() },
+            403,
+            &[("set-cookie", "a=1"), ("set-cookie", "b=2"), json],
+            None,
+        );
+        // Its reason is for logs.
+        let remarks = Remarks { reason: Some("secret".to_owned()), metadata: None };
+        let denial = Denial::PolicyDenied(Box::new(Rejection { remarks, ..Rejection::default() }));
+        assert!(!reply(denial).body.contains("secret"));
+    }
+
+    #[test]
+    fn an_operators_fault_stays_in_the_log() {
+        let reply = reply(Denial::EvaluationError("`headers`: `host` says what was judged".to_owned()));
+        assert_eq!((reply.status, reply.grpc_status), (500, 13));
+        assert!(!reply.body.contains("host"), "{}", reply.body);
+        assert!(reply.body.starts_with(r#"{"error":"unavailable","reason":"evaluation_error","#));
+    }
+}
