@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hexr_authz_core::{
     decision::{Decision, DecisionId, Permit, Refusal},
-    policy::{Consent, Header},
+    policy::{Consent, Header, Moment},
     reply::Reply,
     request::{Request, is_reserved},
 };
@@ -89,7 +89,13 @@ impl Stream {
             return Ok(Judgement::Answered);
         }
         let peer = self.worker.peer();
-        let decision = authorizer.decide(&peer, &request, host::now()?, self.worker.decision_id()?);
+        let (now, id) = (host::now()?, self.worker.decision_id()?);
+        let budget = i64::try_from(authorizer.config().limits.evaluation.milliseconds).unwrap_or(i64::MAX);
+        let ends_at = now.unix_millis().saturating_add(budget);
+        // Without a clock the work that is counted has to do.
+        let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
+        let moment = Moment { now, seed: id.seed(), is_over: &is_over };
+        let decision = authorizer.decide(&peer, &request, moment, id);
         match decision {
             Decision::Allow(permit) => {
                 let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();

@@ -7,9 +7,8 @@ use crate::{
     decision::{Decision, DecisionId, Permit, Refusal},
     denial::Denial,
     identity::Peer,
-    policy::Policy,
+    policy::{Moment, Policy},
     request::Request,
-    timestamp::Timestamp,
 };
 
 /// Decides requests by a configuration and the policy that is active now.
@@ -63,24 +62,24 @@ impl Authorizer {
         self.active.as_ref()
     }
 
-    /// Decides one request at the instant `now`.
+    /// Decides one request at one moment.
     pub fn decide<'a>(
         &'a self,
         peer: &'a Peer,
         request: &Result<Request<'_>, Denial>,
-        now: Timestamp,
+        moment: Moment<'_>,
         id: DecisionId,
     ) -> Decision<'a> {
         let catalog = &self.config.catalog;
         let asked =
             request.as_ref().map(|request| (request, catalog.operation(request))).map_err(Clone::clone);
-        let identity = peer.at(now);
+        let identity = peer.at(moment.now);
         let revision = self.active.as_ref().map_or("", |active| active.revision.as_str());
         let judged = identity.clone().and_then(|identity| {
             let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
             catalog.admit(*operation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            let consent = active.policy.allows(identity, *operation, now)?;
+            let consent = active.policy.allows(identity, *operation, moment)?;
             Ok((identity, *operation, consent))
         });
         match judged {

@@ -138,6 +138,14 @@ impl DecisionId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().to_string())
     }
 
+    /// A number that follows from it: what random builtins of a policy answer by, one for each decision.
+    pub fn seed(&self) -> u64 {
+        let bytes = self.0.bytes();
+        // FNV-1a: every bit of the id counts, and the seed does not give the id away.
+        bytes
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// Its text, as `1b4e28ba-2fa1-41d2-883f-0016d3cca427`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -12,6 +12,7 @@ pub mod denial;
 mod header_names;
 pub mod identity;
 pub mod policy;
+mod rego;
 pub mod reply;
 pub mod request;
 pub mod timestamp;

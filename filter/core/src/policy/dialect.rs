@@ -4,12 +4,12 @@
 //! which only tools with all future keywords switched on take. The third becomes the second by an import on the line
 //! of the package, so that every position in errors but the end of that line stays the operator's own.
 
-use std::borrow::Cow;
-
-use regorus::{
-    Engine,
-    unstable::{Module, Rule},
+use std::{
+    borrow::Cow,
+    num::{NonZeroU32, NonZeroUsize},
 };
+
+use regorus::unstable::{Module, Parser, Ref, Rule, Source};
 
 use super::compile::is_bare;
 
@@ -31,47 +31,61 @@ pub struct Portable<'m> {
     pub text: Cow<'m, str>,
 }
 
-const FUTURE_KEYWORDS: &str = " import future.keywords";
+/// The largest module, which is far beyond what a bundle may hold.
+const MAX_BYTES: NonZeroUsize = non_zero(64 << 20);
+const MAX_LINES: NonZeroUsize = non_zero(4 << 20);
+/// Generated policies have long lines.
+const MAX_COLUMN: NonZeroU32 = NonZeroU32::MAX;
+
+const fn non_zero(number: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(number) {
+        Some(number) => number,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+/// One by one: since OPA has a keyword `not`, `import future.keywords` changes what a negation covers.
+const FUTURE_KEYWORDS: &str = " import future.keywords.contains import future.keywords.every import future.keywords.if \
+     import future.keywords.in";
 
 impl<'m> Portable<'m> {
-    /// Adds `module` to `engine` in the dialect that a manifest binds it to, or in the first of v1, v0 and v0 with
-    /// keywords that parses it.
+    /// Parses `module` in the dialect that a manifest binds it to, or in the first of v1, v0 and v0 with keywords that
+    /// parses it.
     ///
     /// # Errors
-    /// The parser's, for the bound dialect or for v1; the engine is then as it was.
-    pub(super) fn add(engine: &mut Engine, module: &'m super::Module) -> anyhow::Result<Self> {
+    /// The parser's, for the bound dialect or for v1.
+    pub(super) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
         let path = &module.path;
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
         let first = plain(module.dialect.unwrap_or(Dialect::V1));
         // The error of the current dialect is the one to mend.
-        let error = match first.add_to(engine, path) {
-            Ok(()) => return Ok(first),
+        let error = match first.parse_at(path) {
+            Ok(parsed) => return Ok((first, parsed)),
             Err(error) if module.dialect.is_some() => return Err(error),
             Err(error) => error,
         };
         let with_keywords = with_future_keywords(&module.text)
             .map(|text| Self { dialect: Dialect::V0, text: Cow::Owned(text) });
         for candidate in std::iter::once(plain(Dialect::V0)).chain(with_keywords) {
-            // Tried in an engine of its own: what was added cannot be taken back.
-            if candidate.parse(path).is_ok_and(|lacks_import| !lacks_import) {
-                candidate.add_to(engine, path)?;
-                return Ok(candidate);
+            if let Ok(parsed) = candidate.parse_at(path)
+                && !lacks_import(&parsed)
+            {
+                return Ok((candidate, parsed));
             }
         }
         Err(error)
     }
 
-    /// Parses it, and tells whether it looks as if it lacked an import.
-    fn parse(&self, path: &str) -> anyhow::Result<bool> {
-        let mut engine = Engine::new();
-        self.add_to(&mut engine, path)?;
-        Ok(engine.get_modules().iter().any(|module| lacks_import(module)))
-    }
-
-    /// Adds it to an engine, under the operator's own path.
-    fn add_to(&self, engine: &mut Engine, path: &str) -> anyhow::Result<()> {
-        engine.set_rego_v0(self.dialect == Dialect::V0);
-        engine.add_policy(path.to_owned(), self.text.to_string()).map(|_package| ())
+    /// Parses it under the operator's own path.
+    fn parse_at(&self, path: &str) -> anyhow::Result<Ref<Module>> {
+        let source =
+            Source::from_contents_with_limits(path.to_owned(), self.text.to_string(), MAX_BYTES, MAX_LINES)?;
+        let mut parser = Parser::new(&source)?;
+        parser.set_max_col(MAX_COLUMN);
+        if self.dialect == Dialect::V1 {
+            parser.enable_rego_v1()?;
+        }
+        Ok(Ref::new(parser.parse()?))
     }
 }
 
@@ -131,9 +145,8 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: Option<(Dialect, bool)>) {
         let module = super::super::Module { path: "a.rego".to_owned(), text: text.to_owned(), dialect: None };
-        let found = Portable::add(&mut Engine::new(), &module)
-            .ok()
-            .map(|it| (it.dialect, matches!(it.text, Cow::Owned(_))));
+        let found =
+            Portable::parse(&module).ok().map(|(it, _)| (it.dialect, matches!(it.text, Cow::Owned(_))));
         assert_eq!(found, expect, "{text}");
     }
 
@@ -159,7 +172,10 @@ mod tests {
         let text = "package p\nallow { input.x in [1] }\n";
         assert_eq!(
             with_future_keywords(text).as_deref(),
-            Some("package p import future.keywords\nallow { input.x in [1] }\n")
+            Some(
+                "package p import future.keywords.contains import future.keywords.every import future.keywords.if \
+                 import future.keywords.in\nallow { input.x in [1] }\n"
+            )
         );
     }
 }

@@ -1,36 +1,30 @@
 //! The operator's policy, compiled, and its answer for one input. Only this module knows the Rego evaluator.
 
-mod certainty;
 mod compile;
 mod dialect;
 mod document;
+mod library;
 mod outcome;
-mod patterns;
-mod recursion;
-mod semantics;
 mod source_text;
-mod sprintf;
-mod text_patterns;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
+pub use library::{Library, Question};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 
-use std::{
-    cell::RefCell,
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
-    time::Duration,
+use std::{cell::RefCell, fmt};
+
+use regorus::Value;
+
+use crate::{
+    catalog::Operation,
+    denial::Denial,
+    identity::Identity,
+    rego::{Asked, Halt, Program},
+    timestamp::Timestamp,
 };
-
-use regorus::{Engine, LimitError, Value};
-
-use crate::{catalog::Operation, denial::Denial, identity::Identity, timestamp::Timestamp};
 
 /// One module of a policy, as the operator wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,18 +39,24 @@ pub struct Module {
 
 /// A compiled policy. It is evaluated by one worker at a time.
 pub struct Policy {
-    /// As it was compiled. Every evaluation gets a copy, which shares all but the state of the evaluation: what an
-    /// evaluation that ends in an error leaves behind must not reach the next one.
-    engine: Engine,
+    program: Program,
     rule: RulePath,
-    /// The instant that `time.now_ns()` answers with, set before each evaluation.
-    now: Arc<AtomicI64>,
-    /// Whether a builtin of ours ended in an error, which the evaluator loses inside of a function with several bodies.
-    failed: Arc<AtomicBool>,
+    entry: usize,
     /// The text of the last second that was asked about, because most requests share it with the one before.
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
     packages: Vec<Package>,
+}
+
+/// What a decision takes from its caller, because the core has neither clock nor randomness.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The one instant of the decision.
+    pub now: Timestamp,
+    /// What random builtins of the policy answer by.
+    pub seed: u64,
+    /// Whether the evaluation has taken too long. Asked now and then while it runs.
+    pub is_over: &'a dyn Fn() -> bool,
 }
 
 /// The package of one module.
@@ -68,20 +68,22 @@ pub struct Package {
     pub path: Vec<String>,
 }
 
-/// How long one evaluation may take.
+/// How much one evaluation may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Milliseconds of wall clock, checked while evaluating; a single builtin is not interrupted.
+    /// Milliseconds. What ends an evaluation is the work that is done in that time, which is counted, and the clock
+    /// where [`Moment::is_over`] looks at one.
     pub milliseconds: u64,
 }
 
-/// How the evaluator begins to say that the time is up.
-const TIME_LIMIT_TEXT: &str = "execution exceeded time limit";
+/// Units of work in a millisecond: steps of the evaluator, and what builtins count as such. Slow machines do less, and
+/// are stopped by the clock.
+const WORK_PER_MILLISECOND: u64 = 20_000;
 
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at `now`, and what it wants of the request then.
+    /// Whether the policy allows `identity` to do `operation` at that moment, and what it wants of the request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -90,11 +92,11 @@ impl Policy {
         &self,
         identity: &Identity,
         operation: Operation<'_>,
-        now: Timestamp,
+        moment: Moment<'_>,
     ) -> Result<Consent, Denial> {
-        let timestamp = self.timestamp(now);
+        let timestamp = self.timestamp(moment.now);
         let (service, action) = operation.texts();
-        let answer = self.evaluate(identity.document().input(service, action, &timestamp), now)?;
+        let answer = self.evaluate(identity.document().input(service, action, &timestamp), moment)?;
         match Outcome::read(&answer, Author::Platform) {
             Ok(Outcome::Allow(consent)) => Ok(consent),
             Ok(Outcome::Deny(rejection)) => Err(Denial::PolicyDenied(Box::new(rejection))),
@@ -107,24 +109,29 @@ impl Policy {
         &self.packages
     }
 
-    fn evaluate(&self, input: Value, now: Timestamp) -> Result<Value, Denial> {
-        let mut engine = self.engine.clone();
-        self.now.store(now.unix_nanos(), Ordering::Relaxed);
-        self.failed.store(false, Ordering::Relaxed);
-        engine.set_input(input);
-        let answer = engine.eval_rule(self.rule.to_string()).map_err(|error| {
-            let out_of_time = matches!(error.downcast_ref(), Some(LimitError::TimeLimitExceeded { .. }));
-            // Inside of a function the evaluator turns its error into text.
-            if out_of_time || error.to_string().contains(TIME_LIMIT_TEXT) {
-                Denial::BudgetExceeded(self.budget.milliseconds)
-            } else {
-                Denial::EvaluationError(compile::one_line(&error))
-            }
-        })?;
-        if self.failed.load(Ordering::Relaxed) {
-            return Err(Denial::EvaluationError("a builtin failed inside of a function".to_owned()));
-        }
-        Ok(answer)
+    pub(super) fn new(
+        program: Program,
+        rule: RulePath,
+        entry: usize,
+        budget: Budget,
+        packages: Vec<Package>,
+    ) -> Self {
+        Self { program, rule, entry, last_second: RefCell::new(None), budget, packages }
+    }
+
+    fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {
+        let asked = Asked {
+            input,
+            now_ns: moment.now.unix_nanos(),
+            seed: moment.seed,
+            work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
+            watch: moment.is_over,
+            is_indexed: true,
+        };
+        self.program.evaluate(self.entry, asked).map_err(|halt| match halt {
+            Halt::OutOfBudget => Denial::BudgetExceeded(self.budget.milliseconds),
+            Halt::Error(message) => Denial::EvaluationError(message),
+        })
     }
 
     fn timestamp(&self, now: Timestamp) -> Text {
@@ -147,11 +154,9 @@ impl fmt::Debug for Policy {
     }
 }
 
-// === impl Budget ===
-
-impl Budget {
-    fn duration(self) -> Duration {
-        Duration::from_millis(self.milliseconds)
+impl fmt::Debug for Moment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Moment").field("now", &self.now).finish_non_exhaustive()
     }
 }
 

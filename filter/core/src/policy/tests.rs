@@ -23,6 +23,7 @@ fn compile(modules: &[&str], data: &str) -> Result<Policy, CompileErrors> {
 
 /// 2026-01-15T10:30:00.25Z
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_768_473_000_250_000_000);
+const MOMENT: Moment<'static> = Moment { now: NOW, seed: 0, is_over: &|| false };
 
 fn decide(policy: &Policy) -> Result<(), Denial> {
     let action =
@@ -37,7 +38,7 @@ fn decide(policy: &Policy) -> Result<(), Denial> {
     let request = Request::parse(headers.into_iter()).unwrap();
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
-    policy.allows(&identity, catalog.operation(&request), NOW).map(drop)
+    policy.allows(&identity, catalog.operation(&request), MOMENT).map(drop)
 }
 
 #[track_caller]
@@ -199,7 +200,7 @@ fn an_error_leaves_nothing_behind() {
     let policy = compile(&[module], r#"{"closed": true}"#).unwrap();
     let ask = |role: &str| {
         let text = format!("{{\"role\": \"{role}\"}}");
-        policy.evaluate(Value::from_json_str(&text).unwrap(), NOW)
+        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT)
     };
     assert_eq!(ask("editor"), Ok(Value::Bool(false)));
     assert!(matches!(ask("crash"), Err(Denial::EvaluationError(_))));

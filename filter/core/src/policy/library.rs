@@ -1,0 +1,69 @@
+//! Modules of which any rule can be asked, for tools and for comparing with OPA.
+
+use regorus::Value;
+
+use super::{CompileErrors, Data, Module, compile::Parsed};
+use crate::rego::{Asked, Halt, Program, term_text};
+
+/// Compiled modules over base data.
+#[derive(Debug)]
+pub struct Library {
+    program: Program,
+}
+
+/// What a rule of a library is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The rule's path below `data`.
+    pub rule: &'a [String],
+    /// The input, in JSON; none for no input at all.
+    pub input: Option<&'a str>,
+    /// Nanoseconds since the Unix epoch, which `time.now_ns()` answers.
+    pub now_ns: i64,
+    /// The most units of work, each some 50 ns.
+    pub work: u64,
+    /// Whether rules with many definitions are looked up instead of tried. The answer is the same.
+    pub is_indexed: bool,
+}
+
+// === impl Library ===
+
+impl Library {
+    /// Compiles `modules` over `data`.
+    ///
+    /// # Errors
+    /// As [`super::Policy::compile`], but no rule has to be there.
+    pub fn compile(modules: &[Module], data: &Data) -> Result<Self, CompileErrors> {
+        Ok(Self { program: Parsed::new(modules)?.compile(data)? })
+    }
+
+    /// The value of a rule in Rego's own notation, with sets and objects in order; nothing where it is undefined.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn ask(&self, question: Question<'_>) -> Result<Option<String>, String> {
+        let input = match question.input {
+            Some(text) => {
+                Value::from_json_str(text).map_err(|error| format!("the input is not JSON: {error}"))?
+            }
+            None => Value::Undefined,
+        };
+        let Some(rule) = self.program.rule_at(question.rule) else { return Ok(None) };
+        let asked = Asked {
+            input,
+            now_ns: question.now_ns,
+            seed: 0,
+            work: question.work,
+            watch: &|| false,
+            is_indexed: question.is_indexed,
+        };
+        match self.program.evaluate(rule, asked) {
+            Ok(Value::Undefined) => Ok(None),
+            Ok(value) => {
+                term_text(&value).map(Some).map_err(|_| "the value is too large to be written".to_owned())
+            }
+            Err(Halt::OutOfBudget) => Err("the evaluation took too much work".to_owned()),
+            Err(Halt::Error(message)) => Err(message),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What the input must be for a definition to hold, as far as its text tells: fields that it compares with constants,
+//! itself or in a rule or function that it needs.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use regorus::Value;
+
+use super::{
+    Asked, Program,
+    depend::Dependence,
+    index::{Constraints, Index, Key, is_indexable},
+    ir::{
+        Call, Callee, Definition, Hop, Operand, Outcome, Pattern, Rule, RuleId, RuleKind, Scan, Slot, Step,
+        StepKind,
+    },
+    machine::{member, walk},
+};
+
+/// How far rules are followed into the rules that they need.
+const MAX_DEPTH: usize = 4;
+/// The most constants that one key is compared with.
+const MAX_CONSTANTS: usize = 1024;
+
+/// How much work the value of a rule that depends on nothing may take.
+const CONSTANT_WORK: u64 = 20_000;
+
+/// The indexes of a program's rules, for those that gain by one.
+pub(super) fn indexes(program: &Program) -> Vec<Option<Index>> {
+    let reader = Reader { program, constants: RefCell::default() };
+    let index = |rule: &Rule| {
+        let constraints: Vec<Constraints> =
+            rule.definitions.iter().map(|definition| reader.definition(definition, 0)).collect();
+        Index::new(&constraints)
+    };
+    program.rules.iter().map(index).collect()
+}
+
+struct Reader<'a> {
+    program: &'a Program,
+    /// The values of rules that depend on nothing, as far as they were asked for.
+    constants: RefCell<HashMap<RuleId, Option<Value>>>,
+}
+
+/// The keys that locals stand for.
+type Aliases = HashMap<Slot, Key>;
+
+impl Reader<'_> {
+    fn definition(&self, definition: &Definition, depth: usize) -> Constraints {
+        let mut constraints = Constraints::new();
+        if !definition.otherwise.is_empty() {
+            return constraints;
+        }
+        let mut aliases = Aliases::new();
+        for (at, parameter) in definition.parameters.iter().enumerate() {
+            match parameter {
+                Pattern::Bind(slot) => {
+                    aliases.insert(*slot, Key::Argument(at));
+                }
+                Pattern::Equal(operand) => {
+                    if let Some(value) = self.constant_of(operand) {
+                        constrain(&mut constraints, Key::Argument(at), vec![value]);
+                    }
+                }
+                Pattern::Any | Pattern::Array(_) | Pattern::Object(_) => {}
+            }
+        }
+        for step in &definition.body.block.steps {
+            self.step(step, &mut aliases, &mut constraints, depth);
+        }
+        constraints
+    }
+
+    fn step(&self, step: &Step, aliases: &mut Aliases, constraints: &mut Constraints, depth: usize) {
+        match &step.kind {
+            StepKind::Match(Pattern::Bind(slot), operand) => {
+                if let Some(key) = key_of(operand, aliases) {
+                    aliases.insert(*slot, key);
+                }
+            }
+            StepKind::Equal(left, right) => {
+                for (key, other) in [(left, right), (right, left)] {
+                    if let (Some(key), Some(value)) = (key_of(key, aliases), self.constant_of(other)) {
+                        constrain(constraints, key, vec![value]);
+                        break;
+                    }
+                }
+            }
+            StepKind::Truthy(operand) => self.truthy(operand, aliases, constraints, depth),
+            StepKind::Call(call) => self.call(call, aliases, constraints, depth),
+            StepKind::Scan(scan) => self.scan(scan, aliases, constraints),
+            StepKind::Match(..)
+            | StepKind::Not(_)
+            | StepKind::Every(_)
+            | StepKind::With(_)
+            | StepKind::Fail => {}
+        }
+    }
+
+    fn truthy(&self, operand: &Operand, aliases: &Aliases, constraints: &mut Constraints, depth: usize) {
+        match operand {
+            Operand::Rule(id) if depth < MAX_DEPTH => {
+                let of_rule = self.program.rules.get(*id).and_then(|rule| self.needed_by(rule, depth + 1));
+                for (key, values) in of_rule.into_iter().flatten() {
+                    // A rule has no arguments.
+                    constrain(constraints, key, values);
+                }
+            }
+            // `{"a", "b"}[input.role]`: what the collection has there must not be false.
+            Operand::Path(path) => {
+                let (source, keys) = &**path;
+                if let ([key], Some(collection)) = (keys.as_slice(), self.constant_of(source))
+                    && let Some(key) = key_of(key, aliases)
+                    && let Some(values) = keys_of(&collection)
+                {
+                    constrain(constraints, key, values);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn call(&self, call: &Call, aliases: &Aliases, constraints: &mut Constraints, depth: usize) {
+        let is_test = matches!(call.result, Outcome::Truthy);
+        match (&call.callee, call.arguments.as_slice()) {
+            (Callee::Builtin(builtin), [value, collection])
+                if is_test && builtin.name == "internal.member_2" =>
+            {
+                if let Some(key) = key_of(value, aliases)
+                    && let Some(values) = self.constant_of(collection).as_ref().and_then(items_of)
+                {
+                    constrain(constraints, key, values);
+                }
+            }
+            (Callee::Function(id), arguments) if is_test && depth < MAX_DEPTH => {
+                let of_function =
+                    self.program.rules.get(*id).and_then(|rule| self.needed_by(rule, depth + 1));
+                for (key, values) in of_function.into_iter().flatten() {
+                    let key = match key {
+                        Key::Argument(at) => arguments.get(at).and_then(|argument| key_of(argument, aliases)),
+                        Key::Input(_) => Some(key),
+                    };
+                    if let Some(key) = key {
+                        constrain(constraints, key, values);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `data.admins[_] == input.agent`.
+    fn scan(&self, scan: &Scan, aliases: &Aliases, constraints: &mut Constraints) {
+        if let ([Hop::Each(Pattern::Bind(_) | Pattern::Any)], Outcome::Match(Pattern::Equal(operand))) =
+            (scan.hops.as_slice(), &scan.result)
+            && let Some(key) = key_of(operand, aliases)
+            && let Some(values) = self.constant_of(&scan.source).as_ref().and_then(items_of)
+        {
+            constrain(constraints, key, values);
+        }
+    }
+
+    /// What must be for a rule to have a value that is not false: what all its definitions have in common.
+    fn needed_by(&self, rule: &Rule, depth: usize) -> Option<Constraints> {
+        if rule.kind == RuleKind::Partial
+            || rule.default.as_ref().is_some_and(|default| !gives_false(default))
+        {
+            return None;
+        }
+        let mut common: Option<Constraints> = None;
+        for definition in rule.definitions.iter().filter(|definition| !gives_false(definition)) {
+            let own = self.definition(definition, depth);
+            common = Some(match common {
+                None => own,
+                Some(mut common) => {
+                    common.retain(|key, values| match own.get(key) {
+                        Some(more) => {
+                            values.extend(more.iter().cloned());
+                            values.len() <= MAX_CONSTANTS
+                        }
+                        None => false,
+                    });
+                    common
+                }
+            });
+            if common.as_ref().is_some_and(Constraints::is_empty) {
+                return None;
+            }
+        }
+        common
+    }
+
+    fn constant_of(&self, operand: &Operand) -> Option<Value> {
+        match operand {
+            Operand::Constant(value) => Some(value.clone()),
+            Operand::Base(path) => {
+                Some(walk(&self.program.data, path).clone()).filter(|value| *value != Value::Undefined)
+            }
+            Operand::Rule(id) => self.constant_rule(*id),
+            Operand::Path(path) => {
+                let (source, keys) = &**path;
+                let mut at = self.constant_of(source)?;
+                for key in keys {
+                    let key = self.constant_of(key)?;
+                    at = member(&at, &key)?.clone();
+                }
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn constant_rule(&self, id: RuleId) -> Option<Value> {
+        if !self.program.dependence.get(id).is_some_and(Dependence::is_nothing) {
+            return None;
+        }
+        if let Some(known) = self.constants.borrow().get(&id) {
+            return known.clone();
+        }
+        let asked = Asked {
+            input: Value::Undefined,
+            now_ns: 0,
+            seed: 0,
+            work: CONSTANT_WORK,
+            watch: &|| false,
+            is_indexed: false,
+        };
+        let value = self.program.evaluate(id, asked).ok().filter(|value| *value != Value::Undefined);
+        self.constants.borrow_mut().insert(id, value.clone());
+        value
+    }
+}
+
+fn gives_false(definition: &Definition) -> bool {
+    definition.otherwise.is_empty()
+        && matches!(definition.body.value, Some(Operand::Constant(Value::Bool(false))))
+}
+
+fn key_of(operand: &Operand, aliases: &Aliases) -> Option<Key> {
+    match operand {
+        Operand::Input(path) if !path.is_empty() => Some(Key::Input(path.to_vec())),
+        Operand::Local(slot) => aliases.get(slot).cloned(),
+        _ => None,
+    }
+}
+
+/// Adds a constraint; of two for one key the narrower stays.
+fn constrain(constraints: &mut Constraints, key: Key, values: Vec<Value>) {
+    if values.len() > MAX_CONSTANTS || !values.iter().all(is_indexable) {
+        return;
+    }
+    match constraints.get(&key) {
+        Some(known) if known.len() <= values.len() => {}
+        Some(_) | None => {
+            constraints.insert(key, values);
+        }
+    }
+}
+
+/// What `in` looks for in a collection.
+fn items_of(collection: &Value) -> Option<Vec<Value>> {
+    match collection {
+        Value::Array(items) => Some(items.iter().cloned().collect()),
+        Value::Set(items) => Some(items.iter().cloned().collect()),
+        Value::Object(fields) => Some(fields.values().cloned().collect()),
+        _ => None,
+    }
+}
+
+/// The keys at which a collection has something that is not false.
+fn keys_of(collection: &Value) -> Option<Vec<Value>> {
+    match collection {
+        Value::Set(items) => {
+            Some(items.iter().filter(|item| **item != Value::Bool(false)).cloned().collect())
+        }
+        Value::Object(fields) => Some(
+            fields
+                .iter()
+                .filter(|(_, value)| **value != Value::Bool(false))
+                .map(|(key, _)| key.clone())
+                .collect(),
+        ),
+        _ => None,
+    }
+}

@@ -1,0 +1,455 @@
+//! From parsed modules to rules: gathers the definitions that share a path, resolves and plans each of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use regorus::{
+    Value,
+    unstable::{Expr, Module, Ref, Rule as RuleSource, RuleBody, RuleHead},
+};
+
+use super::{
+    Problem,
+    goal::{Goal, GoalKind, Term},
+    ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
+    names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
+    plan::{Bound, Planner, Unsafe},
+    resolve::Resolver,
+};
+
+/// A rule of a module with its head taken apart.
+struct Head<'m> {
+    module: usize,
+    source: &'m RuleSource,
+    path: Vec<String>,
+    keys: Vec<HeadKey<'m>>,
+    /// Whether its last key is a member of a set.
+    is_set: bool,
+    at: Position,
+}
+
+/// The rules of `modules`, and the tree that they stand in.
+///
+/// # Errors
+/// Everything that keeps the modules from being compiled.
+pub(super) fn lower(modules: &[Ref<Module>]) -> Result<(Tree, Vec<Rule>), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut heads = heads(modules);
+    fold_into_partial(&mut heads);
+    let (mut tree, declared, mut by_rule) = declare(modules, heads, &mut problems);
+    check_paths(&mut tree, &declared, &mut problems);
+    let names = names(modules, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let mut rules = Vec::new();
+    for (declared_rule, heads) in declared.iter().zip(by_rule.iter_mut()) {
+        rules.push(rule(declared_rule, heads, &names, &tree, &declared, &mut problems));
+    }
+    if problems.is_empty() { Ok((tree, rules)) } else { Err(problems) }
+}
+
+fn heads(modules: &[Ref<Module>]) -> Vec<Head<'_>> {
+    let mut heads = Vec::new();
+    for (module, source) in modules.iter().enumerate() {
+        let package = constant_path(&source.package.refr);
+        for rule in &source.policy {
+            let head = head_path(rule_reference(rule));
+            let mut path = [package.as_slice(), &head.constant].concat();
+            let mut keys = head.keys;
+            let mut is_set = false;
+            if let RuleSource::Spec { head: RuleHead::Set { key, .. }, .. } = &**rule {
+                is_set = true;
+                match key {
+                    Some(key) => keys.push(HeadKey::Expr(key)),
+                    // `p.q { ... }` of v0: the set `p` has the member "q".
+                    None => keys.extend(path.pop().map(HeadKey::Constant)),
+                }
+            }
+            let at = position(module, rule.span());
+            heads.push(Head { module, source: rule, path, keys, is_set, at });
+        }
+    }
+    heads
+}
+
+/// Makes definitions below a partial object a part of it: `p.a := 1` beside `p[x] := y`.
+fn fold_into_partial(heads: &mut [Head<'_>]) {
+    let objects: BTreeSet<Vec<String>> = heads
+        .iter()
+        .filter(|head| head.keys.len() > usize::from(head.is_set))
+        .map(|head| head.path.clone())
+        .collect();
+    for head in heads {
+        let above = (0..head.path.len())
+            .find(|length| head.path.get(..*length).is_some_and(|path| objects.contains(path)));
+        if let Some(length) = above {
+            let folded = head.path.split_off(length).into_iter().map(HeadKey::Constant);
+            head.keys.splice(0..0, folded);
+        }
+    }
+}
+
+fn declare<'m>(
+    modules: &[Ref<Module>],
+    heads: Vec<Head<'m>>,
+    problems: &mut Vec<Problem>,
+) -> (Tree, Vec<Declared>, Vec<Vec<Head<'m>>>) {
+    let mut tree = Tree::new();
+    for module in modules {
+        tree.ensure(&constant_path(&module.package.refr));
+    }
+    let mut by_path: BTreeMap<Vec<String>, Vec<Head<'m>>> = BTreeMap::new();
+    for head in heads {
+        by_path.entry(head.path.clone()).or_default().push(head);
+    }
+    let (mut declared, mut by_rule) = (Vec::new(), Vec::new());
+    for (path, heads) in by_path {
+        let mut kinds: Vec<RuleKind> = heads.iter().map(Head::kind).collect();
+        kinds.dedup();
+        let sets = heads.iter().filter(|head| head.is_set && head.keys.len() == 1).count();
+        let Some((kind, first)) = kinds.first().copied().zip(heads.first()) else { continue };
+        let is_mixed = kind == RuleKind::Partial && sets > 0 && sets < heads.len();
+        if kinds.len() > 1 || is_mixed {
+            let name = path.join(".");
+            problems.push(Problem {
+                at: heads.iter().map(|head| head.at).max().unwrap_or_default(),
+                message: format!(
+                    "the rule `data.{name}` is defined in different ways: as a value, a set, an object or a function \
+                     of other arguments; give them different names"
+                ),
+            });
+        }
+        let defaults: Vec<&Head<'m>> =
+            heads.iter().filter(|head| matches!(head.source, RuleSource::Default { .. })).collect();
+        if let [_, second, ..] = defaults.as_slice() {
+            problems.push(Problem {
+                at: second.at,
+                message: format!("the rule `data.{}` has a second default: keep one", path.join(".")),
+            });
+        }
+        declared.push(Declared { path: path.clone(), kind, at: first.at, defaults: defaults.len() });
+        tree.put(&path, declared.len() - 1);
+        by_rule.push(heads);
+    }
+    (tree, declared, by_rule)
+}
+
+/// A rule has a value, so nothing can stand below it.
+fn check_paths(tree: &mut Tree, declared: &[Declared], problems: &mut Vec<Problem>) {
+    for node in &tree.nodes {
+        let Some(rule) = node.rule.and_then(|rule| declared.get(rule)) else { continue };
+        if let Some((name, _)) = node.children.first_key_value() {
+            let path = rule.path.join(".");
+            problems.push(Problem {
+                at: rule.at,
+                message: format!(
+                    "the rule `data.{path}` is in the way of `data.{path}.{name}`: rename one of them"
+                ),
+            });
+        }
+    }
+}
+
+fn names(modules: &[Ref<Module>], problems: &mut Vec<Problem>) -> Vec<Names> {
+    let mut rules: HashMap<Vec<String>, HashSet<String>> = HashMap::new();
+    for module in modules {
+        let names = module
+            .policy
+            .iter()
+            .filter_map(|rule| head_path(rule_reference(rule)).constant.into_iter().next());
+        rules.entry(constant_path(&module.package.refr)).or_default().extend(names);
+    }
+    modules
+        .iter()
+        .enumerate()
+        .map(|(at, module)| {
+            let of_package = rules.get(&constant_path(&module.package.refr)).cloned().unwrap_or_default();
+            Names::new(at, module, of_package, problems)
+        })
+        .collect()
+}
+
+// === impl Head ===
+
+impl Head<'_> {
+    fn kind(&self) -> RuleKind {
+        match self.source {
+            RuleSource::Spec { head: RuleHead::Func { args, .. }, .. } => {
+                RuleKind::Function { arity: args.len() }
+            }
+            RuleSource::Default { args, .. } if !args.is_empty() => RuleKind::Function { arity: args.len() },
+            RuleSource::Spec { .. } | RuleSource::Default { .. } => {
+                if self.keys.is_empty() {
+                    RuleKind::Complete
+                } else {
+                    RuleKind::Partial
+                }
+            }
+        }
+    }
+}
+
+fn rule(
+    declared: &Declared,
+    heads: &[Head<'_>],
+    names: &[Names],
+    tree: &Tree,
+    all: &[Declared],
+    problems: &mut Vec<Problem>,
+) -> Rule {
+    let (mut definitions, mut default) = (Vec::new(), None);
+    for head in heads {
+        let Some(names) = names.get(head.module) else { continue };
+        match head.source {
+            RuleSource::Default { args, value, .. } => {
+                let parameters: Vec<&Expr> = args.iter().map(|arg| &**arg).collect();
+                let draft = Draft {
+                    head,
+                    names,
+                    tree,
+                    declared: all,
+                    parameters,
+                    bodies: vec![(None, Some(&**value))],
+                };
+                default = draft.finish(problems);
+            }
+            RuleSource::Spec { head: source, bodies, .. } => {
+                for (parameters, bodies) in definitions_of(source, bodies) {
+                    let draft = Draft { head, names, tree, declared: all, parameters, bodies };
+                    definitions.extend(draft.finish(problems));
+                }
+            }
+        }
+    }
+    let one_is_enough = give_one_constant(&definitions);
+    Rule {
+        name: format!("data.{}", declared.path.join(".")),
+        path: declared.path.iter().map(|part| Value::from(part.as_str())).collect(),
+        kind: declared.kind,
+        definitions,
+        default,
+        one_is_enough,
+        index: None,
+    }
+}
+
+/// A body and the value that it gives; nothing for true.
+type Alternative<'m> = (Option<&'m RuleBody>, Option<&'m Expr>);
+
+/// The definitions in one rule of the source: v0 takes several bodies for one head.
+fn definitions_of<'m>(
+    head: &'m RuleHead,
+    bodies: &'m [RuleBody],
+) -> Vec<(Vec<&'m Expr>, Vec<Alternative<'m>>)> {
+    let (parameters, value) = match head {
+        RuleHead::Compr { assign, .. } => (Vec::new(), assign.as_ref()),
+        RuleHead::Func { args, assign, .. } => (args.iter().map(|arg| &**arg).collect(), assign.as_ref()),
+        RuleHead::Set { .. } => (Vec::new(), None),
+    };
+    let value = value.map(|assign| &*assign.value);
+    if bodies.is_empty() {
+        return vec![(parameters, vec![(None, value)])];
+    }
+    let mut definitions: Vec<(Vec<&Expr>, Vec<Alternative<'_>>)> = Vec::new();
+    for body in bodies {
+        match definitions.last_mut().filter(|_| body.is_else) {
+            Some((_, alternatives)) => {
+                alternatives.push((Some(body), body.assign.as_ref().map(|assign| &*assign.value)));
+            }
+            None => definitions.push((parameters.clone(), vec![(Some(body), value)])),
+        }
+    }
+    definitions
+}
+
+/// Whether every definition gives the same constant.
+fn give_one_constant(definitions: &[Definition]) -> bool {
+    let mut values = definitions
+        .iter()
+        .flat_map(|definition| std::iter::once(&definition.body).chain(&definition.otherwise))
+        .map(|body| body.value.as_ref());
+    let Some(Some(Operand::Constant(first))) = values.next() else { return false };
+    values.all(|value| matches!(value, Some(Operand::Constant(value)) if value == first))
+}
+
+/// A definition that is being compiled.
+struct Draft<'a, 'm> {
+    head: &'a Head<'m>,
+    names: &'a Names,
+    tree: &'a Tree,
+    declared: &'a [Declared],
+    parameters: Vec<&'a Expr>,
+    bodies: Vec<Alternative<'a>>,
+}
+
+/// One body with its names resolved.
+struct Resolved {
+    goals: Vec<Goal>,
+    keys: Vec<Term>,
+    value: Option<Term>,
+}
+
+// === impl Draft ===
+
+impl Draft<'_, '_> {
+    fn finish(self, problems: &mut Vec<Problem>) -> Option<Definition> {
+        let mut resolver = Resolver::new(self.names, self.tree, self.declared);
+        let (parameters, supports) = resolver.parameters(&self.parameters);
+        let mut parameter_goals = Vec::new();
+        // A parameter that is not a pattern is compared with what it says.
+        let parameters: Vec<Term> = parameters
+            .into_iter()
+            .map(|term| {
+                if !term.has_reference() {
+                    return term;
+                }
+                let slot = resolver.fresh();
+                parameter_goals.push(Goal::plain(GoalKind::Unify(Term::Local(slot), term), self.head.at));
+                Term::Local(slot)
+            })
+            .collect();
+        parameter_goals.extend(supports);
+        let bodies: Vec<Resolved> =
+            self.bodies.iter().map(|alternative| self.resolve(&mut resolver, alternative)).collect();
+        let (locals, mut found) = resolver.finish();
+        if !found.is_empty() {
+            problems.append(&mut found);
+            return None;
+        }
+        let mut planner = Planner::new(self.tree, self.declared, locals);
+        let mut bound = Bound::default();
+        let patterns: Option<Vec<Pattern>> =
+            parameters.iter().map(|term| planner.parameter(term, &mut bound)).collect();
+        let Some(patterns) = patterns else {
+            problems.push(Problem {
+                at: self.head.at,
+                message: "a parameter must be a variable, a constant, or an array or object of them"
+                    .to_owned(),
+            });
+            return None;
+        };
+        let mut planned = Vec::new();
+        for body in &bodies {
+            match self.plan(&mut planner, body, &parameter_goals, bound.clone()) {
+                Ok(body) => planned.push(body),
+                Err(unsafe_goals) => problems.extend(unsafe_goals.into_iter().map(unsafe_problem)),
+            }
+        }
+        if planned.len() != bodies.len() {
+            return None;
+        }
+        let keyed = match bodies.as_slice() {
+            [only] => self.keyed(&mut planner, only),
+            _ => None,
+        };
+        let mut planned = planned.into_iter();
+        Some(Definition {
+            parameters: patterns,
+            body: planned.next()?,
+            otherwise: planned.collect(),
+            keyed,
+            slots: planner.locals.len(),
+            at: self.head.at,
+        })
+    }
+
+    fn resolve(&self, resolver: &mut Resolver<'_>, (body, value): &Alternative<'_>) -> Resolved {
+        let exprs: Vec<&Expr> = self
+            .head
+            .keys
+            .iter()
+            .filter_map(|key| match key {
+                HeadKey::Expr(expr) => Some(*expr),
+                HeadKey::Constant(_) => None,
+            })
+            .chain(*value)
+            .collect();
+        let (mut goals, terms) = resolver.body(body.map(|body| &*body.query), &exprs);
+        let mut terms = terms.into_iter().map(|term| {
+            if !term.has_reference() {
+                return term;
+            }
+            // Evaluated with the body, and bound by it.
+            let slot = resolver.fresh();
+            goals.push(Goal::plain(GoalKind::Unify(Term::Local(slot), term), self.head.at));
+            Term::Local(slot)
+        });
+        let keys: Vec<Term> = self
+            .head
+            .keys
+            .iter()
+            .filter_map(|key| match key {
+                HeadKey::Constant(text) => Some(Term::Constant(Value::from(text.as_str()))),
+                HeadKey::Expr(_) => terms.next(),
+            })
+            .collect();
+        let given = terms.next();
+        drop(terms);
+        let value =
+            if self.head.is_set { None } else { Some(given.unwrap_or(Term::Constant(Value::Bool(true)))) };
+        Resolved { goals, keys, value }
+    }
+
+    fn plan(
+        &self,
+        planner: &mut Planner<'_>,
+        body: &Resolved,
+        parameter_goals: &[Goal],
+        mut bound: Bound,
+    ) -> Result<Body, Vec<Unsafe>> {
+        let goals: Vec<&Goal> = parameter_goals.iter().chain(&body.goals).collect();
+        let mut block = planner.body(&goals, &mut bound)?;
+        let mut keys = Vec::new();
+        for key in &body.keys {
+            keys.push(planner.head(key, &mut bound, &mut block, self.head.at)?);
+        }
+        let value = match &body.value {
+            Some(value) => Some(planner.head(value, &mut bound, &mut block, self.head.at)?),
+            None => None,
+        };
+        Ok(Body { block, keys, value })
+    }
+
+    /// The body for a key that is known.
+    fn keyed(&self, planner: &mut Planner<'_>, body: &Resolved) -> Option<Keyed> {
+        let [key] = body.keys.as_slice() else { return None };
+        let mut bound = Bound::default();
+        let key = match key {
+            Term::Local(slot) => {
+                bound.bind(*slot);
+                Pattern::Bind(*slot)
+            }
+            Term::Constant(value) => Pattern::Equal(Operand::Constant(value.clone())),
+            Term::Reference(_) | Term::Array(_) | Term::Set(_) | Term::Object(_) | Term::Comprehension(_) => {
+                return None;
+            }
+        };
+        let body = self.plan(planner, body, &[], bound).ok()?;
+        Some(Keyed { key, body })
+    }
+}
+
+fn unsafe_problem(found: Unsafe) -> Problem {
+    let names: Vec<String> = found.names.iter().map(|name| format!("`{name}`")).collect();
+    let message = if names.is_empty() {
+        "a variable here is bound nowhere: give it a value (`x := ...`, `some x in ...`)".to_owned()
+    } else {
+        format!("{} is bound nowhere: give it a value (`x := ...`, `some x in ...`)", names.join(", "))
+    };
+    Problem { at: found.at, message }
+}
+
+/// The rules at and below a path of constants.
+pub(super) fn rules_at(tree: &Tree, path: &[Value]) -> Vec<RuleId> {
+    let mut at = Tree::ROOT;
+    for part in path {
+        let Some(node) = tree.node(at) else { return Vec::new() };
+        if let Some(rule) = node.rule {
+            return vec![rule];
+        }
+        let child = part.as_string().ok().and_then(|name| node.children.get(&**name));
+        let Some(child) = child else { return Vec::new() };
+        at = *child;
+    }
+    tree.rules_below(at)
+}

@@ -1,0 +1,182 @@
+//! `input` and `data`, base and virtual, and what a `with` puts in their place.
+
+use regorus::Value;
+
+use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
+use crate::rego::ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With};
+
+impl<'p> Machine<'p> {
+    /// Runs a block in a world of its own, and the rest in the one around it.
+    pub(super) fn with(
+        &mut self,
+        with: &'p With,
+        rest: &'p [Step],
+        then: Then<'_, 'p>,
+    ) -> Result<Flow, Halt> {
+        let mut world = World {
+            input: self.world.input.clone(),
+            overlays: self.world.overlays.clone(),
+            stands: self.world.stands.clone(),
+            computed: Default::default(),
+        };
+        for replacement in &with.replacements {
+            let (Replacement::Input(_, operand)
+            | Replacement::Data(_, operand)
+            | Replacement::Constant(_, operand)) = replacement
+            else {
+                if let Replacement::Function(replaced, callee) = replacement {
+                    world.stands.push((*replaced, Stand::Function(*callee)));
+                }
+                continue;
+            };
+            let value = self.value(operand)?;
+            if value == Value::Undefined {
+                return Ok(Flow::Continue);
+            }
+            match replacement {
+                Replacement::Input(path, _) => patch(&mut world.input, path, value),
+                Replacement::Data(path, _) => world.overlays.push((path, value)),
+                Replacement::Constant(replaced, _) => world.stands.push((*replaced, Stand::Constant(value))),
+                Replacement::Function(..) => {}
+            }
+        }
+        let mut other = std::mem::replace(&mut self.world, world);
+        let flow = self.deeper(|machine| {
+            machine.run(&with.block.steps, &mut |machine| {
+                std::mem::swap(&mut machine.world, &mut other);
+                let flow = machine.run(rest, then);
+                std::mem::swap(&mut machine.world, &mut other);
+                flow
+            })
+        })?;
+        self.world = other;
+        Ok(flow)
+    }
+
+    /// What a `with` put in the place of a rule, or of something that it is a part of.
+    pub(super) fn overlay_of(&self, rule: &Rule) -> Option<Value> {
+        if self.world.overlays.is_empty() {
+            return None;
+        }
+        let covering = self.world.overlays.iter().any(|(path, _)| rule.path.starts_with(path));
+        covering.then(|| self.overlaid(&rule.path))
+    }
+
+    /// Base data at `path`, with what stands over it.
+    pub(super) fn base_at(&self, path: &[Value]) -> Result<Value, Halt> {
+        Ok(if self.world.overlays.is_empty() {
+            walk(&self.program.data, path).clone()
+        } else {
+            self.overlaid(path)
+        })
+    }
+
+    fn overlaid(&self, path: &[Value]) -> Value {
+        let mut value = walk(&self.program.data, path).clone();
+        for (at, replaced) in &self.world.overlays {
+            if let Some(rest) = path.strip_prefix(*at) {
+                value = walk(replaced, rest).clone();
+            } else if let Some(rest) = at.strip_prefix(path) {
+                patch(&mut value, rest, replaced.clone());
+            }
+        }
+        value
+    }
+
+    /// The document at a package and at `keys` below it.
+    pub(super) fn document(&mut self, node: NodeId, keys: &'p [Operand]) -> Result<Value, Halt> {
+        let mut at = node;
+        let mut keys = keys.iter();
+        while let Some(key) = keys.next() {
+            let Some(node) = self.program.tree.node(at) else { return Ok(Value::Undefined) };
+            let key = self.value(key)?;
+            if key == Value::Undefined {
+                return Ok(Value::Undefined);
+            }
+            let child = match &key {
+                Value::String(name) => node.children.get(&**name).copied(),
+                _ => None,
+            };
+            match child {
+                Some(child) if !self.is_overlaid(&node.path) => at = child,
+                Some(_) | None => {
+                    let path: Vec<Value> = node.path.iter().cloned().chain([key]).collect();
+                    let base = self.base_at(&path)?;
+                    return self.below(base, keys);
+                }
+            }
+            let rule = self.program.tree.node(at).and_then(|node| node.rule);
+            if let Some(rule) = rule {
+                let is_partial =
+                    self.program.rules.get(rule).is_some_and(|rule| rule.kind == RuleKind::Partial);
+                let value = match keys.next() {
+                    Some(key) if is_partial => {
+                        let key = self.value(key)?;
+                        self.keyed(rule, key)?
+                    }
+                    Some(key) => {
+                        let value = self.rule(rule)?;
+                        let key = self.value(key)?;
+                        member(&value, &key).cloned().unwrap_or(Value::Undefined)
+                    }
+                    None => self.rule(rule)?,
+                };
+                return self.below(value, keys);
+            }
+        }
+        self.deeper(|machine| machine.whole(at))
+    }
+
+    fn below(&mut self, mut value: Value, keys: std::slice::Iter<'p, Operand>) -> Result<Value, Halt> {
+        for key in keys {
+            let key = self.value(key)?;
+            value = member(&value, &key).cloned().unwrap_or(Value::Undefined);
+        }
+        Ok(value)
+    }
+
+    fn is_overlaid(&self, path: &[Value]) -> bool {
+        self.world.overlays.iter().any(|(at, _)| path.starts_with(at))
+    }
+
+    /// All that stands at a package: its rules and packages, over base data.
+    fn whole(&mut self, id: NodeId) -> Result<Value, Halt> {
+        let Some(node) = self.program.tree.node(id) else { return Ok(Value::Undefined) };
+        let mut whole = self.base_at(&node.path)?;
+        if self.is_overlaid(&node.path) {
+            return Ok(whole);
+        }
+        if whole.as_object().is_err() {
+            whole = Value::new_object();
+        }
+        for (name, child) in &node.children {
+            self.spend(1)?;
+            let rule = self.program.tree.node(*child).and_then(|child| child.rule);
+            let value = match rule {
+                Some(rule) => self.rule(rule)?,
+                None => self.deeper(|machine| machine.whole(*child))?,
+            };
+            if value != Value::Undefined
+                && let Ok(fields) = whole.as_object_mut()
+            {
+                fields.insert(Value::from(name.as_str()), value);
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// Puts `value` at `path`, and objects where there are none on the way.
+fn patch(whole: &mut Value, path: &[Value], value: Value) {
+    let Some((key, rest)) = path.split_first() else {
+        *whole = value;
+        return;
+    };
+    if whole.as_object().is_err() {
+        *whole = Value::new_object();
+    }
+    if let Ok(fields) = whole.as_object_mut() {
+        let inner = fields.get_or_insert_with(key.clone(), Value::new_object);
+        patch(inner, rest, value);
+    }
+}

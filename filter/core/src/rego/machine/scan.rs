@@ -1,0 +1,99 @@
+//! Iteration: over a collection, and along the brackets of a reference.
+
+use regorus::Value;
+
+use super::{Flow, Halt, Machine, Then};
+use crate::rego::ir::{Hop, Scan};
+
+impl<'p> Machine<'p> {
+    pub(super) fn scan(&mut self, scan: &'p Scan, then: Then<'_, 'p>) -> Result<Flow, Halt> {
+        let source = self.value(&scan.source)?;
+        self.deeper(|machine| machine.hop(scan, &scan.hops, &source, then))
+    }
+
+    fn hop(
+        &mut self,
+        scan: &'p Scan,
+        hops: &'p [Hop],
+        value: &Value,
+        then: Then<'_, 'p>,
+    ) -> Result<Flow, Halt> {
+        match hops.split_first() {
+            None => {
+                if self.accepts(&scan.result, value.clone())? {
+                    then(self)
+                } else {
+                    Ok(Flow::Continue)
+                }
+            }
+            Some((Hop::Key(key), rest)) => {
+                let key = self.value(key)?;
+                match member(value, &key) {
+                    Some(found) => {
+                        let found = found.clone();
+                        self.hop(scan, rest, &found, then)
+                    }
+                    None => Ok(Flow::Continue),
+                }
+            }
+            Some((Hop::Each(pattern), rest)) => self.each(value, &mut |machine, key, item| {
+                if machine.matches(pattern, key)? {
+                    machine.hop(scan, rest, item, then)
+                } else {
+                    Ok(Flow::Continue)
+                }
+            }),
+        }
+    }
+
+    /// Visits the keys and the items of a collection; a set's items are their own keys.
+    pub(super) fn each(
+        &mut self,
+        collection: &Value,
+        visit: &mut dyn FnMut(&mut Self, Value, &Value) -> Result<Flow, Halt>,
+    ) -> Result<Flow, Halt> {
+        match collection {
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.spend(1)?;
+                    if visit(self, Value::from(at), item)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
+                }
+            }
+            Value::Set(items) => {
+                for item in items.iter_sorted() {
+                    self.spend(1)?;
+                    if visit(self, item.clone(), item)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
+                }
+            }
+            Value::Object(fields) => {
+                for (key, item) in fields.iter_sorted() {
+                    self.spend(1)?;
+                    if visit(self, key.clone(), item)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Undefined => {}
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// What a collection has at `key`. A set has its members at themselves.
+pub(in crate::rego) fn member<'v>(collection: &'v Value, key: &Value) -> Option<&'v Value> {
+    match collection {
+        Value::Object(fields) => fields.get(key),
+        Value::Array(items) => match key {
+            Value::Number(number) if number.is_integer() => {
+                number.as_u64().and_then(|at| usize::try_from(at).ok()).and_then(|at| items.get(at))
+            }
+            _ => None,
+        },
+        Value::Set(items) => items.get(key),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Undefined => None,
+    }
+}

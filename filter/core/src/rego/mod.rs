@@ -1,0 +1,138 @@
+//! Rego: compiled to steps, and evaluated as OPA evaluates it.
+//!
+//! The parser is regorus'. Its two evaluators answer otherwise than OPA in ways that allow what OPA denies, so modules
+//! are compiled ([`lower`], [`resolve`], [`plan`]) and evaluated ([`machine`]) here, by OPA's rules: what a `not`
+//! covers, what is undefined, what is an error. A rule of many definitions is looked up instead of tried ([`index`]).
+
+pub(crate) mod builtins;
+mod constraints;
+mod depend;
+mod goal;
+mod index;
+mod ir;
+mod lower;
+mod machine;
+mod names;
+pub(crate) mod order;
+mod plan;
+mod recursion;
+mod resolve;
+mod visit;
+
+pub(crate) use depend::Dependence;
+pub(crate) use ir::Position;
+pub(crate) use machine::Halt;
+pub(crate) use names::{constant_path, position};
+
+use regorus::{
+    Value,
+    unstable::{Module, Ref},
+};
+
+use builtins::{Surroundings, Work};
+use ir::{Rule, RuleId};
+use machine::Machine;
+use names::Tree;
+
+/// Something that keeps modules from being compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) at: Position,
+    pub(crate) message: String,
+}
+
+/// Compiled modules over base data.
+#[derive(Debug)]
+pub(crate) struct Program {
+    rules: Vec<Rule>,
+    tree: Tree,
+    data: Value,
+    dependence: Vec<Dependence>,
+}
+
+/// What an evaluation is given.
+pub(crate) struct Asked<'a> {
+    pub(crate) input: Value,
+    /// Nanoseconds since 1970, the answer of `time.now_ns()`.
+    pub(crate) now_ns: i64,
+    /// Decides what builtins that are random answer.
+    pub(crate) seed: u64,
+    /// Units of work, of some 50 ns each.
+    pub(crate) work: u64,
+    /// Whether the evaluation has to end now. Asked every thousand steps or so.
+    pub(crate) watch: &'a dyn Fn() -> bool,
+    /// Whether rules of many definitions are looked up; the answer is the same.
+    pub(crate) is_indexed: bool,
+}
+
+/// A rule, for looking at.
+pub(crate) struct RuleView<'p> {
+    /// The path below `data`.
+    pub(crate) path: &'p [Value],
+    pub(crate) at: Position,
+}
+
+// === impl Program ===
+
+impl Program {
+    /// Compiles `modules`, whose positions are counted in this order.
+    ///
+    /// # Errors
+    /// Everything that OPA refuses too, but for types: unknown functions, variables without a value, recursion, rules
+    /// that contradict each other.
+    pub(crate) fn compile(modules: &[Ref<Module>], data: Value) -> Result<Self, Vec<Problem>> {
+        let (tree, rules) = lower::lower(modules)?;
+        let needs = recursion::needs(&rules, &tree);
+        let recursive = recursion::recursive(&rules, &needs);
+        if !recursive.is_empty() {
+            return Err(recursive);
+        }
+        let dependence = depend::dependences(&rules, &needs);
+        let mut program = Self { rules, tree, data, dependence };
+        let indexes = constraints::indexes(&program);
+        for (rule, index) in program.rules.iter_mut().zip(indexes) {
+            rule.index = index;
+        }
+        Ok(program)
+    }
+
+    /// The rule at `path` below `data`.
+    pub(crate) fn rule_at(&self, path: &[String]) -> Option<RuleId> {
+        self.tree.rule_at(path)
+    }
+
+    pub(crate) fn rules(&self) -> impl Iterator<Item = RuleView<'_>> {
+        self.rules.iter().map(|rule| RuleView {
+            path: &rule.path,
+            at: rule.definitions.first().or(rule.default.as_ref()).map(|first| first.at).unwrap_or_default(),
+        })
+    }
+
+    /// What the rule's value depends on.
+    pub(crate) fn dependence(&self, rule: RuleId) -> Dependence {
+        self.dependence.get(rule).cloned().unwrap_or_default()
+    }
+
+    /// The value of a rule; [`Value::Undefined`] where it has none.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub(crate) fn evaluate(&self, rule: RuleId, asked: Asked<'_>) -> Result<Value, Halt> {
+        let surroundings = Surroundings::new(asked.now_ns, asked.seed, Work::new(asked.work));
+        Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed).rule(rule)
+    }
+}
+
+/// A value in Rego's own notation, with sets and objects in order.
+///
+/// # Errors
+/// When it is too large to be written.
+pub(crate) fn term_text(value: &Value) -> Result<String, Halt> {
+    let mut text = String::new();
+    let mut work = Work::new(TEXT_WORK);
+    builtins::term_text::write_term(value, &mut text, &mut work).map_err(|_| Halt::OutOfBudget)?;
+    Ok(text)
+}
+
+/// How much work the text of a value may take: tens of megabytes.
+const TEXT_WORK: u64 = 100_000_000;
