@@ -9,6 +9,7 @@ pub mod bundles;
 pub mod certificates;
 pub mod credential_exchange;
 pub mod demo;
+pub mod differential;
 pub mod envoy;
 pub mod envoy_binary;
 pub mod envoy_config;
