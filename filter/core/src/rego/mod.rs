@@ -1,0 +1,4 @@
+//! The evaluator of Rego.
+
+pub(crate) mod builtins;
+pub(crate) mod order;
