@@ -13,6 +13,7 @@ mod letter_case;
 mod number;
 mod objects;
 mod operand;
+mod printable;
 mod replace;
 mod sets;
 mod sprintf;

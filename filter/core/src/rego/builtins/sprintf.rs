@@ -6,7 +6,8 @@ use regorus::{Rc, Value};
 use super::float_text::float_text;
 use super::number::{Numeric, decimal_digits, numeric, spend_on_digits};
 use super::operand::{mismatch, operands, text};
-use super::term_text::{is_print, quote, write_term};
+use super::printable::is_print;
+use super::term_text::{quote, write_term};
 use super::{Builtin, Failure, Outcome, Surroundings, Work};
 
 pub(super) const BUILTINS: &[Builtin] = &[Builtin::new("sprintf", 2, sprintf)];

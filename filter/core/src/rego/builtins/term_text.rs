@@ -3,6 +3,7 @@
 use regorus::Value;
 
 use super::number::{number_text, numeric};
+use super::printable::is_print;
 use super::{Failure, Work};
 use crate::rego::order::{sorted, sorted_entries};
 
@@ -107,15 +108,4 @@ fn quote_char(char: char, mark: char, ascii: bool, out: &mut String) {
             _ => out.push_str(&format!("\\U{code:08x}")),
         }
     }
-}
-
-/// Go's `strconv.IsPrint`: letters, marks, numbers, punctuation, symbols, and the ASCII space.
-pub(super) fn is_print(char: char) -> bool {
-    if char.is_ascii() {
-        return matches!(char, ' '..='~');
-    }
-    // Rust escapes in the same cases; marks only at the front.
-    let mut text = String::from("a");
-    text.push(char);
-    text.escape_debug().count() == 2
 }
