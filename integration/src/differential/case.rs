@@ -96,6 +96,16 @@ impl Answer {
 // === impl Answers ===
 
 impl Answers {
+    /// Whether the policy is not taken.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether `kept` is the record of these.
+    pub fn are_recorded_as(&self, kept: &Self) -> bool {
+        self.to_record() == kept.to_record()
+    }
+
     /// Reads a line of the oracle.
     pub(super) fn from_json(line: &str) -> Result<Self> {
         let line: Value = serde_json::from_str(line).context("the oracle wrote no JSON")?;

@@ -78,7 +78,9 @@ pub fn compare_all(cases: &[Case], answers: &[Answers]) -> Tally {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        whole.differences.sort_by_key(|difference| (difference.case.name.len(), difference.case.name.clone()));
+        whole
+            .differences
+            .sort_by_key(|difference| (difference.case.name.len(), difference.case.name.clone()));
         whole
     })
 }
@@ -221,7 +223,10 @@ fn with_plain_numbers(text: &str) -> String {
     let mut number = String::new();
     let (mut in_string, mut escaped) = (false, false);
     for char in text.chars().chain(['\0']) {
-        if !in_string && (char.is_ascii_digit() || matches!(char, '-' | '+' | '.' | 'e' | 'E')) && (char != 'e' || !number.is_empty()) {
+        if !in_string
+            && (char.is_ascii_digit() || matches!(char, '-' | '+' | '.' | 'e' | 'E'))
+            && (char != 'e' || !number.is_empty())
+        {
             number.push(char);
             continue;
         }

@@ -59,7 +59,8 @@ impl Program {
         });
         let brackets: String = path.iter().map(|segment| format!("[{segment:?}]")).collect();
         let results = engine.eval_query(format!("data{brackets}"), false)?;
-        let value = results.result.first().and_then(|result| result.expressions.first()).map(|found| &found.value);
+        let value =
+            results.result.first().and_then(|result| result.expressions.first()).map(|found| &found.value);
         Ok(value.filter(|value| **value != Value::Undefined).map(canonical))
     }
 }
@@ -74,7 +75,8 @@ fn canonical(value: &Value) -> String {
         Value::Set(members) if members.is_empty() => "set()".to_owned(),
         Value::Set(members) => format!("{{{}}}", joined(members.iter().map(canonical).collect())),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, value)| format!("{}: {}", canonical(key), canonical(value)));
+            let fields =
+                fields.iter().map(|(key, value)| format!("{}: {}", canonical(key), canonical(value)));
             format!("{{{}}}", joined(fields.collect()))
         }
         Value::Undefined => "undefined".to_owned(),

@@ -37,7 +37,9 @@ impl Recording {
         let path = Self::path();
         let compressed = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut text = String::new();
-        GzDecoder::new(compressed.as_slice()).read_to_string(&mut text).context("the records do not unpack")?;
+        GzDecoder::new(compressed.as_slice())
+            .read_to_string(&mut text)
+            .context("the records do not unpack")?;
         let (version, rest) = text.split_once('\n').context("the records are empty")?;
         let mut lines = HashMap::new();
         for line in rest.lines() {

@@ -5,7 +5,8 @@ use hexr_authz_core::policy::Module;
 
 use super::{Rule, Shape, Style, Type, Writer};
 
-const FIELDS: [&str; 6] = ["input.service", "input.action", "input.role", "input.tenant", "input.agent", "input.nested.kind"];
+const FIELDS: [&str; 6] =
+    ["input.service", "input.action", "input.role", "input.tenant", "input.agent", "input.nested.kind"];
 
 impl Writer<'_> {
     /// A module of one or two such rules, with the rules that they lean on.
@@ -29,8 +30,12 @@ impl Writer<'_> {
     fn leaned_on(&mut self) -> String {
         let (first, second) = (self.word(), self.word());
         let assign = if self.style == Style::V0 { "=" } else { ":=" };
-        let mut text = format!("main_service {assign} \"{first}\"\n\nknown {assign} {{\"{first}\", \"{second}\", \"reader\"}}\n\n");
-        let condition = self.condition();
+        let mut text = format!(
+            "main_service {assign} \"{first}\"\n\nknown {assign} {{\"{first}\", \"{second}\", \"reader\"}}\n\n"
+        );
+        let condition = std::iter::repeat_with(|| self.condition())
+            .find(|text| !text.contains("usual"))
+            .unwrap_or_default();
         text.push_str(&self.block("usual", &[condition]));
         text.push_str(&self.block("is_role(x)", &["input.role == x".to_owned()]));
         text.push_str(&self.block("same(x, y)", &["x == y".to_owned()]));
@@ -69,14 +74,45 @@ impl Writer<'_> {
             22 => format!("x := {field}; x == \"{word}\""),
             23 => format!("{field} == {other}"),
             24 => format!("count(input.tags) == {}", self.random.below(3)),
-            25 => self.random.pick(&["input.flag", "input.flag == true", "input.flag == false", "not input.flag", "input.missing", "input.odd == null"]).to_owned(),
+            25 => self
+                .random
+                .pick(&[
+                    "input.flag",
+                    "input.flag == true",
+                    "input.flag == false",
+                    "not input.flag",
+                    "input.missing",
+                    "input.odd == null",
+                ])
+                .to_owned(),
             26 => "data.roles[input.role][_] == input.service".to_owned(),
-            27 => self.random.pick(&["input.tags == [\"a\", \"b\"]", "input.tags = [\"a\", _]", "[\"a\", y] = input.tags", "input.tags == []", "input.odd = {\"a\": _, \"b\": _}"]).to_owned(),
+            27 => self
+                .random
+                .pick(&[
+                    "input.tags == [\"a\", \"b\"]",
+                    "input.tags = [\"a\", _]",
+                    "[\"a\", y] = input.tags",
+                    "input.tags == []",
+                    "input.odd = {\"a\": _, \"b\": _}",
+                ])
+                .to_owned(),
             28 => "usual".to_owned(),
-            29 => self.random.pick(&["not usual", "usual == true", "not is_role(\"admin\")", "known[input.role]"]).to_owned(),
+            29 => self
+                .random
+                .pick(&["not usual", "usual == true", "not is_role(\"admin\")", "known[input.role]"])
+                .to_owned(),
             30 => format!("same({field}, \"{word}\")"),
             31 => format!("{field} == \"{word}\" with input.n as 1"),
-            32 => self.random.pick(&["input.n == 1.0", "input.n == 1", "input.n > 2", "input.n in [1, 2]", "input.level == 1.5"]).replace(" in [1, 2]", if self.style.has_keywords() { " in [1, 2]" } else { " < 3" }),
+            32 => self
+                .random
+                .pick(&[
+                    "input.n == 1.0",
+                    "input.n == 1",
+                    "input.n > 2",
+                    "input.n in [1, 2]",
+                    "input.level == 1.5",
+                ])
+                .replace(" in [1, 2]", if self.style.has_keywords() { " in [1, 2]" } else { " < 3" }),
             _ => format!("lower({field}) == \"{word}\""),
         }
     }
@@ -124,7 +160,11 @@ impl Writer<'_> {
         let mut text = String::new();
         for at in 0..self.bodies() {
             let conditions = self.conditions();
-            let head = if self.style == Style::V0 { format!("{name}[\"r{at}\"]") } else { format!("{name} contains \"r{at}\"") };
+            let head = if self.style == Style::V0 {
+                format!("{name}[\"r{at}\"]")
+            } else {
+                format!("{name} contains \"r{at}\"")
+            };
             text.push_str(&self.block(&head, &conditions));
         }
         self.rules.push(Rule { package: "p".to_owned(), name, shape: Shape::Set(Type::Text) });
@@ -149,7 +189,8 @@ impl Writer<'_> {
             let second = if self.random.percent(30) { self.random.pick(&["0", "1", "2"]) } else { "y" };
             // A body may not name what the head does not.
             body.retain(|expression| {
-                !(first != "x" && (expression.starts_with("x ==")) || second != "y" && expression.starts_with("y =="))
+                !(first != "x" && (expression.starts_with("x =="))
+                    || second != "y" && expression.starts_with("y =="))
             });
             if body.is_empty() {
                 body.push("true".to_owned());
@@ -167,7 +208,11 @@ impl Writer<'_> {
         for chain in 0..self.random.between(1, 3) {
             for link in 0..self.random.between(1, 5) {
                 let conditions = self.conditions();
-                let head = if link == 0 { format!("{name} = \"{chain}-{link}\"") } else { format!("else = \"{chain}-{link}\"") };
+                let head = if link == 0 {
+                    format!("{name} = \"{chain}-{link}\"")
+                } else {
+                    format!("else = \"{chain}-{link}\"")
+                };
                 let block = self.block(&head, &conditions);
                 text.push_str(if link == 0 { "" } else { " " });
                 text.push_str(block.trim_end());

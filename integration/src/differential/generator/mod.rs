@@ -71,6 +71,8 @@ struct Writer<'r> {
     body_start: usize,
     /// Names are bound by unification and not declared: then the order of expressions is free.
     undeclared: bool,
+    /// The names that the innermost body has declared with `some`.
+    declared: Vec<String>,
     next_name: usize,
 }
 
@@ -136,6 +138,7 @@ impl<'r> Writer<'r> {
             scope: Vec::new(),
             body_start: 0,
             undeclared: false,
+            declared: Vec::new(),
             next_name: 0,
         }
     }
@@ -146,12 +149,19 @@ impl<'r> Writer<'r> {
         self.aliases.clear();
         let mut text = format!("package {package}\n\n");
         if self.style == Style::V0Keywords {
-            text.push_str(self.random.pick(&["import future.keywords\n", "import rego.v1\n", "import future.keywords\n"]));
+            text.push_str(self.random.pick(&[
+                "import future.keywords\n",
+                "import rego.v1\n",
+                "import future.keywords\n",
+            ]));
         } else if self.style == Style::V1 && self.random.percent(20) {
             text.push_str("import rego.v1\n");
         }
         for other in ["lib", "shared.teams"] {
-            if other != package && self.rules.iter().any(|rule| rule.package == other) && self.random.percent(60) {
+            if other != package
+                && self.rules.iter().any(|rule| rule.package == other)
+                && self.random.percent(60)
+            {
                 let last = other.rsplit('.').next().unwrap_or(other).to_owned();
                 let (clause, alias) = match self.random.below(3) {
                     0 => (format!("import data.{other} as other_{last}\n"), format!("other_{last}")),

@@ -40,7 +40,9 @@ impl Writer<'_> {
             Style::V0Keywords => " if",
         };
         match body {
-            [only] if !word.is_empty() && self.random.percent(40) && !only.contains("; ") => format!("{head}{word} {only}\n"),
+            [only] if !word.is_empty() && self.random.percent(40) && !only.contains("; ") => {
+                format!("{head}{word} {only}\n")
+            }
             _ => format!("{head}{word} {{\n\t{}\n}}\n", body.join("\n\t")),
         }
     }
@@ -55,8 +57,9 @@ impl Writer<'_> {
     /// A body of its own, and then `head` made of its variables.
     fn with_body(&mut self, most: usize, head: impl FnOnce(&mut Self) -> String) -> String {
         let outer = self.open();
-        let body = self.body(most, 2);
+        let mut body = self.body(most, 2);
         let head = head(self);
+        self.use_declared(&mut body, &head);
         self.close(outer, false);
         self.block(&head, &body)
     }
@@ -66,7 +69,10 @@ impl Writer<'_> {
         let mut text = String::new();
         if self.random.percent(35) {
             let assign = self.assign();
-            text.push_str(&format!("default {name} {assign} {}\n\n", self.random.pick(&["false", "false", "true"])));
+            text.push_str(&format!(
+                "default {name} {assign} {}\n\n",
+                self.random.pick(&["false", "false", "true"])
+            ));
         }
         for _ in 0..self.random.between(1, 3) {
             text.push_str(&self.with_body(3, |_| name.clone()));
@@ -81,13 +87,18 @@ impl Writer<'_> {
         let assign = self.assign();
         let mut text = String::new();
         if self.random.percent(25) {
-            text.push_str(&format!("default {name} {assign} {}\n\n", self.random.pick(&["0", "\"none\"", "[]", "null", "{1, 2}", "{\"a\": []}"])));
+            text.push_str(&format!(
+                "default {name} {assign} {}\n\n",
+                self.random.pick(&["0", "\"none\"", "[]", "null", "{1, 2}", "{\"a\": []}"])
+            ));
         }
         match self.random.below(4) {
             0 => text.push_str(&format!("{name} {assign} {}\n", self.term(kind, 3))),
             _ => {
                 for _ in 0..self.random.between(1, 2) {
-                    text.push_str(&self.with_body(2, |writer| format!("{name} {assign} {}", writer.term(kind, 2))));
+                    text.push_str(
+                        &self.with_body(2, |writer| format!("{name} {assign} {}", writer.term(kind, 2))),
+                    );
                 }
             }
         }
@@ -97,18 +108,26 @@ impl Writer<'_> {
 
     fn else_rule(&mut self) -> String {
         let name = self.name("level");
-        let kind = self.random.pick(&[Some(Type::Number), Some(Type::Text), Some(Type::Flag)]).unwrap_or(Type::Flag);
+        let kind =
+            self.random.pick(&[Some(Type::Number), Some(Type::Text), Some(Type::Flag)]).unwrap_or(Type::Flag);
         let assign = self.assign();
         let mut text = String::new();
         if self.random.percent(30) {
-            text.push_str(&format!("default {name} {assign} {}\n\n", self.random.pick(&["0", "false", "\"none\""])));
+            text.push_str(&format!(
+                "default {name} {assign} {}\n\n",
+                self.random.pick(&["0", "false", "\"none\""])
+            ));
         }
         for _ in 0..self.random.between(1, 2) {
             let chain = self.with_body(2, |writer| format!("{name} {assign} {}", writer.term(kind, 1)));
             text.push_str(chain.trim_end());
             for _ in 0..self.random.between(1, 3) {
                 let link = self.with_body(2, |writer| {
-                    if writer.random.percent(15) { "else".to_owned() } else { format!("else {assign} {}", writer.term(kind, 1)) }
+                    if writer.random.percent(15) {
+                        "else".to_owned()
+                    } else {
+                        format!("else {assign} {}", writer.term(kind, 1))
+                    }
                 });
                 text.push(' ');
                 text.push_str(link.trim_end());
@@ -124,7 +143,10 @@ impl Writer<'_> {
 
     fn set_rule(&mut self) -> String {
         let name = self.name(self.random.clone().pick(&["reasons", "names", "recent_calls"]));
-        let kind = self.random.pick(&[Some(Type::Text), Some(Type::Text), Some(Type::Number), Some(Type::Any)]).unwrap_or(Type::Text);
+        let kind = self
+            .random
+            .pick(&[Some(Type::Text), Some(Type::Text), Some(Type::Number), Some(Type::Any)])
+            .unwrap_or(Type::Text);
         let mut text = String::new();
         for _ in 0..self.random.between(1, 3) {
             let has_contains = self.style != Style::V0;
@@ -142,7 +164,8 @@ impl Writer<'_> {
 
     fn object_rule(&mut self) -> String {
         let name = self.name("by_name");
-        let key = self.random.pick(&[Some(Type::Text), Some(Type::Text), Some(Type::Number)]).unwrap_or(Type::Text);
+        let key =
+            self.random.pick(&[Some(Type::Text), Some(Type::Text), Some(Type::Number)]).unwrap_or(Type::Text);
         let value = self.random.pick(&VALUES).unwrap_or(Type::Any);
         let assign = self.assign();
         let mut text = String::new();
@@ -159,14 +182,24 @@ impl Writer<'_> {
         let name = self.name("f");
         let arity = self.random.between(1, 2);
         let parameters: Vec<Type> = (0..arity)
-            .map(|_| self.random.pick(&[Some(Type::Text), Some(Type::Number), Some(Type::Texts), Some(Type::Any)]).unwrap_or(Type::Any))
+            .map(|_| {
+                self.random
+                    .pick(&[Some(Type::Text), Some(Type::Number), Some(Type::Texts), Some(Type::Any)])
+                    .unwrap_or(Type::Any)
+            })
             .collect();
-        let result = self.random.pick(&[Some(Type::Flag), Some(Type::Flag), Some(Type::Number), Some(Type::Text)]).unwrap_or(Type::Flag);
+        let result = self
+            .random
+            .pick(&[Some(Type::Flag), Some(Type::Flag), Some(Type::Number), Some(Type::Text)])
+            .unwrap_or(Type::Flag);
         let assign = self.assign();
         let mut text = String::new();
         if self.random.percent(15) && self.style != Style::V0 {
             let names = vec!["_"; arity].join(", ");
-            text.push_str(&format!("default {name}({names}) {assign} {}\n\n", self.random.pick(&["false", "0", "\"none\""])));
+            text.push_str(&format!(
+                "default {name}({names}) {assign} {}\n\n",
+                self.random.pick(&["false", "0", "\"none\""])
+            ));
         }
         for _ in 0..self.random.between(1, 3) {
             let outer = self.open();
@@ -176,13 +209,18 @@ impl Writer<'_> {
             if result != Type::Flag || self.random.percent(20) {
                 head = format!("{head} {assign} {}", self.term(result, 1));
             }
+            self.use_declared(&mut body, &head);
             self.close(outer, false);
-            if self.random.percent(15) {
+            if self.random.percent(10) && head.ends_with(')') {
                 body = vec!["true".to_owned()];
             }
             let mut block = self.block(&head, &body);
             if self.random.percent(15) {
-                block = format!("{} else {assign} {}\n", block.trim_end(), self.random.pick(&["0", "false", "\"else\""]));
+                block = format!(
+                    "{} else {assign} {}\n",
+                    block.trim_end(),
+                    self.random.pick(&["0", "false", "\"else\""])
+                );
             }
             text.push_str(&block);
         }
@@ -197,7 +235,9 @@ impl Writer<'_> {
             2 => {
                 let name = self.fresh();
                 self.bind(&name, Type::Text);
-                self.random.pick(&["[%, _]", "[%, \"a\"]", "{\"env\": %}", "[_, [%]]", "[%, 1]"]).replace('%', &name)
+                self.random
+                    .pick(&["[%, _]", "[%, \"a\"]", "{\"env\": %}", "[_, [%]]", "[%, 1]"])
+                    .replace('%', &name)
             }
             3 => "_".to_owned(),
             _ => {
@@ -219,13 +259,19 @@ impl Writer<'_> {
         match self.random.below(4) {
             0 => {
                 for part in ["low", "high"] {
-                    text.push_str(&self.with_body(2, |writer| format!("{name}.{part} {assign} {}", writer.term(Type::Number, 1))));
+                    text.push_str(&self.with_body(2, |writer| {
+                        format!("{name}.{part} {assign} {}", writer.term(Type::Number, 1))
+                    }));
                 }
                 self.declare(&name, Shape::Object(Type::Text, Type::Number));
             }
             1 => {
                 text.push_str(&self.with_body(2, |writer| {
-                    format!("{name}[{}].seen {assign} {}", writer.term(Type::Text, 0), writer.term(Type::Number, 0))
+                    format!(
+                        "{name}[{}].seen {assign} {}",
+                        writer.term(Type::Text, 0),
+                        writer.term(Type::Number, 0)
+                    )
                 }));
                 self.declare(&name, Shape::Object(Type::Text, Type::Object));
             }
@@ -238,7 +284,12 @@ impl Writer<'_> {
             _ => {
                 text.push_str(&self.with_body(2, |writer| {
                     let text_kind = Type::Text;
-                    format!("{name}.by[{}][{}] {assign} {}", writer.term(text_kind, 0), writer.term(Type::Number, 0), writer.term(text_kind, 0))
+                    format!(
+                        "{name}.by[{}][{}] {assign} {}",
+                        writer.term(text_kind, 0),
+                        writer.term(Type::Number, 0),
+                        writer.term(text_kind, 0)
+                    )
                 }));
                 text.push_str(&self.with_body(1, |_| format!("{name}.other")));
                 self.declare(&name, Shape::Object(Type::Text, Type::Any));
@@ -249,22 +300,37 @@ impl Writer<'_> {
 
     /// A rule over all rules of another package.
     fn package_rule(&mut self) -> String {
-        let others: Vec<String> = self.rules.iter().map(|rule| rule.package.clone()).filter(|package| *package != self.package).collect();
-        let Some(other) = others.get(self.random.below(others.len())).cloned() else { return self.flag_rule() };
+        let others: Vec<String> = self
+            .rules
+            .iter()
+            .map(|rule| rule.package.clone())
+            .filter(|package| *package != self.package)
+            .collect();
+        let Some(other) = others.get(self.random.below(others.len())).cloned() else {
+            return self.flag_rule();
+        };
         let name = self.name("docs");
         let assign = self.assign();
         let package = self.reference_to_package(&other);
         let (text, shape) = match self.random.below(5) {
             0 => (format!("{name} {assign} {package}\n"), Shape::Complete(Type::Object)),
             1 => {
-                let head = if self.style == Style::V0 { format!("{name}[k]") } else { format!("{name} contains k") };
+                let head =
+                    if self.style == Style::V0 { format!("{name}[k]") } else { format!("{name} contains k") };
                 (self.block(&head, &[format!("{package}[k]")]), Shape::Set(Type::Text))
             }
             2 => {
-                let head = if self.style == Style::V0 { format!("{name}[v]") } else { format!("{name} contains v") };
+                let head =
+                    if self.style == Style::V0 { format!("{name}[v]") } else { format!("{name} contains v") };
                 (self.block(&head, &[format!("v := {package}[_]")]), Shape::Set(Type::Any))
             }
-            3 => (self.block(&format!("{name}[k] {assign} v"), &[format!("v := {package}[k]"), "k != \"x\"".to_owned()]), Shape::Object(Type::Text, Type::Any)),
+            3 => (
+                self.block(
+                    &format!("{name}[k] {assign} v"),
+                    &[format!("v := {package}[k]"), "k != \"x\"".to_owned()],
+                ),
+                Shape::Object(Type::Text, Type::Any),
+            ),
             _ => (self.block(&name, &[format!("not {package}[input.role]")]), Shape::Complete(Type::Flag)),
         };
         self.declare(&name, shape);

@@ -34,29 +34,54 @@ impl Writer<'_> {
                 let operator = self.random.pick(&["==", "!=", "=="]);
                 format!("{} {operator} {}", self.term(Type::Text, depth), self.plain_text())
             }
-            4..=6 => format!("{} {operator} {}", self.term(Type::Number, depth), self.term(Type::Number, depth)),
+            4..=6 => {
+                format!("{} {operator} {}", self.term(Type::Number, depth), self.term(Type::Number, depth))
+            }
             7 => {
-                let kind = self.random.pick(&[Some(Type::Texts), Some(Type::TextSet), Some(Type::Numbers), Some(Type::NumberSet)]);
+                let kind = self.random.pick(&[
+                    Some(Type::Texts),
+                    Some(Type::TextSet),
+                    Some(Type::Numbers),
+                    Some(Type::NumberSet),
+                ]);
                 let kind = kind.unwrap_or(Type::Texts);
                 format!("{} {operator} {}", self.term(kind, depth), self.term(kind, depth))
             }
             8 => format!("{} {operator} {}", self.odd_reference(), self.term(Type::Any, depth)),
             _ => {
-                let field = self.random.pick(&["data.users[_].role", "data.users[_].name", "input.items[_].tag", "data.roles[_][_]", "data.services[_]", "input.tags[_]"]);
+                let field = self.random.pick(&[
+                    "data.users[_].role",
+                    "data.users[_].name",
+                    "input.items[_].tag",
+                    "data.roles[_][_]",
+                    "data.services[_]",
+                    "input.tags[_]",
+                ]);
                 format!("{field} {operator} {}", self.plain_text())
             }
         }
     }
 
     fn odd_reference(&mut self) -> &'static str {
-        self.random.pick(&["input.odd", "data.mixed[input.n]", "input.odd.a", "input.n", "input.missing", "data.mixed[_]"])
+        self.random.pick(&[
+            "input.odd",
+            "data.mixed[input.n]",
+            "input.odd.a",
+            "input.n",
+            "input.missing",
+            "data.mixed[_]",
+        ])
     }
 
     fn membership(&mut self, depth: usize) -> String {
         if !self.style.has_keywords() {
             return match self.random.below(4) {
                 0 => format!("{{\"aws_s3\", \"openai\", \"{}\"}}[{}]", self.word(), self.plain_text()),
-                1 => format!("{} == {}[_]", self.plain_text(), self.random.pick(&["data.services", "input.tags", "data.roles[input.role]"])),
+                1 => format!(
+                    "{} == {}[_]",
+                    self.plain_text(),
+                    self.random.pick(&["data.services", "input.tags", "data.roles[input.role]"])
+                ),
                 2 => format!("data.roles[input.role][_] == {}", self.plain_text()),
                 _ => {
                     let collection = self.text_collection(depth);
@@ -109,15 +134,21 @@ impl Writer<'_> {
                 0 | 1 => {
                     let index = if self.random.percent(20) { "_".to_owned() } else { self.fresh() };
                     self.bind(&index, key);
+                    self.declare_name(&name);
+                    self.declare_name(&index);
                     format!("some {index}, {name} in {collection}")
                 }
                 2 if value == Type::Any && self.random.percent(50) => {
                     self.scope.pop();
                     let second = self.fresh();
                     self.bind(&second, Type::Any);
+                    self.declare_name(&second);
                     format!("some [{second}, _] in {collection}")
                 }
-                _ => format!("some {name} in {collection}"),
+                _ => {
+                    self.declare_name(&name);
+                    format!("some {name} in {collection}")
+                }
             };
         }
         let collection = if is_reference { collection } else { "data.users".to_owned() };
@@ -132,7 +163,11 @@ impl Writer<'_> {
             }
             1 => {
                 self.bind(&name, key);
-                format!("some {name}; {collection}[{name}] {} {}", self.random.pick(&["==", "!="]), self.term(value, 0))
+                format!(
+                    "some {name}; {collection}[{name}] {} {}",
+                    self.random.pick(&["==", "!="]),
+                    self.term(value, 0)
+                )
             }
             _ => {
                 self.bind(&name, value);
@@ -176,7 +211,9 @@ impl Writer<'_> {
     }
 
     fn assignment(&mut self, depth: usize) -> String {
-        let kinds = [Type::Number, Type::Text, Type::Texts, Type::TextSet, Type::Object, Type::Any, Type::Flag].map(Some);
+        let kinds =
+            [Type::Number, Type::Text, Type::Texts, Type::TextSet, Type::Object, Type::Any, Type::Flag]
+                .map(Some);
         let kind = self.random.pick(&kinds).unwrap_or(Type::Any);
         let term = self.term(kind, depth);
         let name = self.fresh();
@@ -188,16 +225,26 @@ impl Writer<'_> {
     fn unification(&mut self, depth: usize) -> String {
         let (first, second) = (self.fresh(), self.random.pick(&["_", "_", "1", "\"a\""]));
         let operator = if self.undeclared || self.random.percent(35) { "=" } else { ":=" };
-        let side = |writer: &mut Self| if writer.random.percent(25) && operator == "=" { true } else { false };
+        let side =
+            |writer: &mut Self| if writer.random.percent(25) && operator == "=" { true } else { false };
         let (pattern, value) = match self.random.below(7) {
             0 => {
                 let second = if operator == ":=" { "_" } else { second };
-                (format!("[{first}, {second}]"), format!("[{}, {}]", self.term(Type::Text, depth), self.term(Type::Number, 0)))
+                (
+                    format!("[{first}, {second}]"),
+                    format!("[{}, {}]", self.term(Type::Text, depth), self.term(Type::Number, 0)),
+                )
             }
-            1 => (format!("[{first}, _]"), self.random.pick(&["input.tags", "input.numbers", "data.matrix[1]", "input.odd"]).to_owned()),
+            1 => (
+                format!("[{first}, _]"),
+                self.random.pick(&["input.tags", "input.numbers", "data.matrix[1]", "input.odd"]).to_owned(),
+            ),
             2 => (format!("[{first}, _, _]"), "split(input.spiffe_id, \"agent\")".to_owned()),
             3 => (format!("{{\"env\": {first}, \"team\": _}}"), "input.labels".to_owned()),
-            4 => (format!("[[_, {first}], _]"), format!("[[{}, {}], 1]", self.term(Type::Text, 0), self.term(Type::Text, depth))),
+            4 => (
+                format!("[[_, {first}], _]"),
+                format!("[[{}, {}], 1]", self.term(Type::Text, 0), self.term(Type::Text, depth)),
+            ),
             5 => (format!("{{\"a\": {{\"b\": {first}}}}}"), "input.odd".to_owned()),
             _ => (format!("[{first}, _, _]"), "time.clock(time.now_ns())".to_owned()),
         };
@@ -210,7 +257,11 @@ impl Writer<'_> {
         let inner = match self.random.below(13) {
             0..=3 => self.comparison(depth),
             4 | 5 => {
-                if self.style.has_keywords() { self.membership(depth) } else { self.comparison(depth) }
+                if self.style.has_keywords() {
+                    self.membership(depth)
+                } else {
+                    self.comparison(depth)
+                }
             }
             6 => self.term(Type::Flag, depth),
             7 | 8 => self.flag_call(depth),
@@ -219,7 +270,11 @@ impl Writer<'_> {
             _ => self.count_of(depth),
         };
         // Two expressions cannot be negated as one.
-        if inner.contains("; ") && !inner.contains(['{', '[']) { inner } else { format!("not {inner}") }
+        let two = inner.contains("; ") && !inner.contains(['{', '['])
+            || inner.starts_with(['x', 'y']) && inner.contains(":=");
+        // `not {` opens a body, and a wildcard in a negation is unsafe.
+        let refused = inner.starts_with('{') || super::body::has_wildcard(&inner);
+        if two || refused && !self.random.percent(2) { inner } else { format!("not {inner}") }
     }
 
     fn every(&mut self, depth: usize) -> String {
@@ -235,9 +290,12 @@ impl Writer<'_> {
             self.bind(&name, value);
             let index = self.fresh();
             self.bind(&index, key);
+            self.declare_name(&index);
+            self.declare_name(&name);
             format!("{index}, {name}")
         } else {
             self.bind(&name, value);
+            self.declare_name(&name);
             name
         };
         let mut expressions = Vec::new();
@@ -245,14 +303,24 @@ impl Writer<'_> {
             let expression = match self.random.below(4) {
                 0 => self.comparison(depth.min(1)),
                 1 => {
-                    let kind = if matches!(value, Type::User | Type::Call | Type::Texts) { Type::Text } else { value };
-                    format!("{} {} {}", self.term(kind, 0), self.random.pick(&["==", "!="]), self.term(kind, 0))
+                    let kind = if matches!(value, Type::User | Type::Call | Type::Texts) {
+                        Type::Text
+                    } else {
+                        value
+                    };
+                    format!(
+                        "{} {} {}",
+                        self.term(kind, 0),
+                        self.random.pick(&["==", "!="]),
+                        self.term(kind, 0)
+                    )
                 }
                 2 => self.negation(depth.min(1)),
                 _ => self.expression(depth.min(1)),
             };
             expressions.push(expression);
         }
+        self.use_declared(&mut expressions, &names);
         self.close(outer, undeclared);
         format!("every {names} in {collection} {{ {} }}", expressions.join("; "))
     }
@@ -269,7 +337,9 @@ impl Writer<'_> {
                 format!("{name} {} {other}", self.random.pick(&["==", "!=", "=="]))
             }
             Shape::Set(kind) => match self.random.below(3) {
-                0 => format!("count({name}) {} {}", self.random.pick(&[">", "==", "<"]), self.random.below(3)),
+                0 => {
+                    format!("count({name}) {} {}", self.random.pick(&[">", "==", "<"]), self.random.below(3))
+                }
                 _ => format!("{name}[{}]", self.term(*kind, 0)),
             },
             Shape::Object(key, value) => {
@@ -294,7 +364,10 @@ impl Writer<'_> {
                 7 => "data.users as []".to_owned(),
                 8 => format!("input.nested.kind as {}", self.plain_text()),
                 9 => self.rule_replacement(),
-                10 => self.random.pick(&["count as 3", "startswith as true", "lower as upper", "sum as count"]).to_owned(),
+                10 => self
+                    .random
+                    .pick(&["count as 3", "startswith as true", "lower as upper", "sum as count"])
+                    .to_owned(),
                 _ => "input.n as 3".to_owned(),
             };
             text.push_str(" with ");
@@ -308,7 +381,11 @@ impl Writer<'_> {
         let at = self.random.below(self.rules.len());
         let Some(rule) = self.rules.get(at).cloned() else { return "input.flag as true".to_owned() };
         let name = self.reference(&rule.package, &rule.name);
-        let name = if rule.package == self.package && !name.starts_with("data.") { format!("data.{}.{name}", self.package) } else { name };
+        let name = if rule.package == self.package && !name.starts_with("data.") {
+            format!("data.{}.{name}", self.package)
+        } else {
+            name
+        };
         match &rule.shape {
             Shape::Function(_, kind) => {
                 let value = self.term(*kind, 0);
@@ -323,32 +400,56 @@ impl Writer<'_> {
     fn lookup(&mut self) -> String {
         self.random
             .pick(&[
-                "data.grants[input.tenant][input.agent][_] == input.service", "data.flags[input.service]",
-                "data.roles[input.role][0]", "input.items[_].n > 1", "data.users[_].active", "input.labels[_] == \"prod\"",
-                "data.users[_].tags[_] == \"a\"", "data.limits[input.service] > count(data.audit_log)", "input",
-                "data.audit_log[_].agent == input.agent", "input.odd[_][_]", "data.matrix[_][_] == input.n",
-                "input.odd[\"a\"]", "input.tags[count(input.numbers)]", "data.mixed[_] == input.odd",
+                "data.grants[input.tenant][input.agent][_] == input.service",
+                "data.flags[input.service]",
+                "data.roles[input.role][0]",
+                "input.items[_].n > 1",
+                "data.users[_].active",
+                "input.labels[_] == \"prod\"",
+                "data.users[_].tags[_] == \"a\"",
+                "data.limits[input.service] > count(data.audit_log)",
+                "input",
+                "data.audit_log[_].agent == input.agent",
+                "input.odd[_][_]",
+                "data.matrix[_][_] == input.n",
+                "input.odd[\"a\"]",
+                "input.tags[count(input.numbers)]",
+                "data.mixed[_] == input.odd",
             ])
             .to_owned()
     }
 
     fn count_of(&mut self, depth: usize) -> String {
         let undeclared = self.undeclared;
-        let (outer, body) = self.nested_body(depth);
+        let (outer, mut body) = self.nested_body(depth);
         let head = self.term(Type::Text, 0);
+        self.use_declared(&mut body, &head);
         self.close(outer, undeclared);
+        let body = body.join("; ");
         let (open, close) = if self.random.percent(60) { ("{", "}") } else { ("[", "]") };
-        format!("count({open}{head} | {body}{close}) {} {}", self.random.pick(&[">", "==", "<", ">="]), self.random.below(4))
+        format!(
+            "count({open}{head} | {body}{close}) {} {}",
+            self.random.pick(&[">", "==", "<", ">="]),
+            self.random.below(4)
+        )
     }
 
     fn walk(&mut self) -> String {
-        let of = self.random.pick(&["input.odd", "input.nested", "data.users", "input.items", "{\"a\": [1, {\"b\": 2}]}"]);
+        let of = self.random.pick(&[
+            "input.odd",
+            "input.nested",
+            "data.users",
+            "input.items",
+            "{\"a\": [1, {\"b\": 2}]}",
+        ]);
         let name = self.fresh();
         self.bind(&name, Type::Any);
         match self.random.below(3) {
             0 => format!("walk({of}, [{name}, _])"),
             1 => format!("walk({of}, [_, {name}])"),
-            _ if self.undeclared || self.style != Style::V1 => format!("walk({of}, [_, {name}]); {name} == {}", self.plain_text()),
+            _ if self.undeclared || self.style != Style::V1 => {
+                format!("walk({of}, [_, {name}]); {name} == {}", self.plain_text())
+            }
             _ => format!("[_, {name}] := walk({of})"),
         }
     }

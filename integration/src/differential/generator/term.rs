@@ -116,7 +116,15 @@ impl Writer<'_> {
                 format!("{function}({})", self.term(Type::Number, depth))
             }
             15 => {
-                let part = self.random.pick(&["\"12\"", "\"0.5\"", "\"x\"", "\"-3\"", "input.tags[0]", "true", "null"]);
+                let part = self.random.pick(&[
+                    "\"12\"",
+                    "\"0.5\"",
+                    "\"x\"",
+                    "\"-3\"",
+                    "input.tags[0]",
+                    "true",
+                    "null",
+                ]);
                 format!("to_number({part})")
             }
             16 => format!("indexof({}, {})", self.term(Type::Text, depth), self.fragment()),
@@ -142,18 +150,53 @@ impl Writer<'_> {
             return self
                 .random
                 .pick(&[
-                    "0", "1", "2", "3", "5", "7", "10", "100", "-1", "-7", "0.5", "1.5", "2.5", "0.1", "1", "2", "3",
-                    "60000000000", "9007199254740993", "12345678901234567890123", "4503599627370496",
-                    "9223372036854775807", "1000000000", "3.75",
+                    "0",
+                    "1",
+                    "2",
+                    "3",
+                    "5",
+                    "7",
+                    "10",
+                    "100",
+                    "-1",
+                    "-7",
+                    "0.5",
+                    "1.5",
+                    "2.5",
+                    "0.1",
+                    "1",
+                    "2",
+                    "3",
+                    "60000000000",
+                    "9007199254740993",
+                    "12345678901234567890123",
+                    "4503599627370496",
+                    "9223372036854775807",
+                    "1000000000",
+                    "3.75",
                 ])
                 .to_owned();
         }
         self.random
             .pick(&[
-                "input.n", "input.n", "input.level", "input.nested.count", "input.items[0].n", "data.limits[input.service]",
-                "data.limits.aws_s3", "data.nums[1]", "data.nums[input.n]", "data.users[0].level",
-                "data.levels[input.role]", "data.levels[input.role]", "input.numbers[0]", "data.matrix[0][1]",
-                "data.limits.aws_sqs", "data.missing.n", "data.levels[input.labels.aws_s3]", "time.now_ns()",
+                "input.n",
+                "input.n",
+                "input.level",
+                "input.nested.count",
+                "input.items[0].n",
+                "data.limits[input.service]",
+                "data.limits.aws_s3",
+                "data.nums[1]",
+                "data.nums[input.n]",
+                "data.users[0].level",
+                "data.levels[input.role]",
+                "data.levels[input.role]",
+                "input.numbers[0]",
+                "data.matrix[0][1]",
+                "data.limits.aws_sqs",
+                "data.missing.n",
+                "data.levels[input.labels.aws_s3]",
+                "time.now_ns()",
                 "data.audit_log[0].timestamp",
             ])
             .to_owned()
@@ -164,7 +207,11 @@ impl Writer<'_> {
             return self.plain_text();
         }
         match self.random.below(16) {
-            0 => format!("concat({}, {})", self.random.pick(&["\",\"", "\"/\"", "\"\""]), self.text_collection(depth)),
+            0 => format!(
+                "concat({}, {})",
+                self.random.pick(&["\",\"", "\"/\"", "\"\""]),
+                self.text_collection(depth)
+            ),
             1 => format!("lower({})", self.term(Type::Text, depth)),
             2 => format!("upper({})", self.term(Type::Text, depth)),
             3 => format!("trim({}, \"a_\")", self.term(Type::Text, depth)),
@@ -174,7 +221,16 @@ impl Writer<'_> {
             }
             5 => format!("replace({}, \"a\", \"b\")", self.term(Type::Text, depth)),
             6 => {
-                let format = self.random.pick(&["\"%v\"", "\"%s-%v\"", "\"%d\"", "\"%v/%v\"", "\"%s\"", "\"%q\"", "\"%5s|\"", "\"%03d\""]);
+                let format = self.random.pick(&[
+                    "\"%v\"",
+                    "\"%s-%v\"",
+                    "\"%d\"",
+                    "\"%v/%v\"",
+                    "\"%s\"",
+                    "\"%q\"",
+                    "\"%5s|\"",
+                    "\"%03d\"",
+                ]);
                 let kinds = [Some(Type::Text), Some(Type::Number), Some(Type::Any), Some(Type::TextSet)];
                 let count = format.matches('%').count();
                 let terms: Vec<String> = (0..count)
@@ -191,7 +247,11 @@ impl Writer<'_> {
             }
             8 => format!("trim_prefix({}, {})", self.term(Type::Text, depth), self.fragment()),
             9 => format!("trim_suffix({}, \"s3\")", self.term(Type::Text, depth)),
-            10 => format!("format_int({}, {})", self.term(Type::Number, depth), self.random.pick(&["10", "16", "2"])),
+            10 => format!(
+                "format_int({}, {})",
+                self.term(Type::Number, depth),
+                self.random.pick(&["10", "16", "2"])
+            ),
             11 => format!("type_name({})", self.term(Type::Any, depth)),
             12 => format!("json.marshal({})", self.term(Type::Object, depth)),
             13 => format!("trim_space({})", self.term(Type::Text, depth)),
@@ -206,10 +266,25 @@ impl Writer<'_> {
         }
         self.random
             .pick(&[
-                "input.service", "input.service", "input.action", "input.role", "input.role", "input.tenant",
-                "input.agent", "input.name", "input.tags[0]", "data.users[0].name", "data.owner[input.tenant]",
-                "data.aliases[input.service]", "input[\"role\"]", "input.nested.kind", "input.labels.env",
-                "input.spiffe_id", "data.services[0]", "data.users[input.n].name", "input.missing.name",
+                "input.service",
+                "input.service",
+                "input.action",
+                "input.role",
+                "input.role",
+                "input.tenant",
+                "input.agent",
+                "input.name",
+                "input.tags[0]",
+                "data.users[0].name",
+                "data.owner[input.tenant]",
+                "data.aliases[input.service]",
+                "input[\"role\"]",
+                "input.nested.kind",
+                "input.labels.env",
+                "input.spiffe_id",
+                "data.services[0]",
+                "data.users[input.n].name",
+                "input.missing.name",
                 "input.labels[input.service]",
             ])
             .to_owned()
@@ -236,8 +311,15 @@ impl Writer<'_> {
             return self
                 .random
                 .pick(&[
-                    "true", "false", "input.flag", "input.nested.on", "data.flags[input.service]", "data.flags.strict",
-                    "data.users[0].active", "input.flag", "input.missing",
+                    "true",
+                    "false",
+                    "input.flag",
+                    "input.nested.on",
+                    "data.flags[input.service]",
+                    "data.flags.strict",
+                    "data.users[0].active",
+                    "input.flag",
+                    "input.missing",
                 ])
                 .to_owned();
         }
@@ -251,20 +333,40 @@ impl Writer<'_> {
             1 => format!("endswith({}, {})", self.term(Type::Text, depth), self.fragment()),
             2 => format!("contains({}, {})", self.term(Type::Text, depth), self.fragment()),
             3 => {
-                let pattern = self.random.pick(&["\"^aws_\"", "\"s3$\"", "\"[a-c]+\"", "\"^(reader|admin)$\"", "\"^.*_.*$\""]);
+                let pattern = self.random.pick(&[
+                    "\"^aws_\"",
+                    "\"s3$\"",
+                    "\"[a-c]+\"",
+                    "\"^(reader|admin)$\"",
+                    "\"^.*_.*$\"",
+                ]);
                 format!("regex.match({pattern}, {})", self.term(Type::Text, depth))
             }
             4 => {
-                let pattern = self.random.pick(&["\"aws_*\"", "\"*_s3\"", "\"gcp_{bigquery,storage}\"", "\"?ead*\""]);
+                let pattern =
+                    self.random.pick(&["\"aws_*\"", "\"*_s3\"", "\"gcp_{bigquery,storage}\"", "\"?ead*\""]);
                 format!("glob.match({pattern}, [], {})", self.term(Type::Text, depth))
             }
             5 | 6 => {
-                let test = self.random.pick(&["is_string", "is_number", "is_array", "is_object", "is_set", "is_null", "is_boolean"]);
+                let test = self.random.pick(&[
+                    "is_string",
+                    "is_number",
+                    "is_array",
+                    "is_object",
+                    "is_set",
+                    "is_null",
+                    "is_boolean",
+                ]);
                 format!("{test}({})", self.term(Type::Any, depth))
             }
-            7 if self.style == super::Style::V1 => format!("object.subset({}, {})", self.term(Type::Object, depth), self.object_literal(depth)),
-            8 if self.style.has_keywords() => format!("({} in {})", self.term(Type::Text, depth), self.text_collection(depth)),
-            9 => format!("any_prefix_match({}, {})", self.term(Type::Text, depth), "[\"aws\", \"gcp_b\"]").replace("any_prefix_match", "strings.any_prefix_match"),
+            7 if self.style == super::Style::V1 => {
+                format!("object.subset({}, {})", self.term(Type::Object, depth), self.object_literal(depth))
+            }
+            8 if self.style.has_keywords() => {
+                format!("({} in {})", self.term(Type::Text, depth), self.text_collection(depth))
+            }
+            9 => format!("any_prefix_match({}, {})", self.term(Type::Text, depth), "[\"aws\", \"gcp_b\"]")
+                .replace("any_prefix_match", "strings.any_prefix_match"),
             _ => {
                 let operator = self.random.pick(&["==", "!=", "<", ">=", ">", "<="]);
                 format!("({} {operator} {})", self.term(Type::Number, depth), self.term(Type::Number, depth))
@@ -280,16 +382,33 @@ impl Writer<'_> {
             return self
                 .random
                 .pick(&[
-                    "input.tags", "data.roles[input.role]", "data.roles[input.role]", "data.services",
-                    "data.grants[input.tenant][input.agent]", "data.users[0].tags", "input.nested.list",
-                    "data.users[input.n].tags", "input.missing.tags",
+                    "input.tags",
+                    "data.roles[input.role]",
+                    "data.roles[input.role]",
+                    "data.services",
+                    "data.grants[input.tenant][input.agent]",
+                    "data.users[0].tags",
+                    "input.nested.list",
+                    "data.users[input.n].tags",
+                    "input.missing.tags",
                 ])
                 .to_owned();
         }
         match self.random.below(8) {
-            0 => format!("array.concat({}, {})", self.term(Type::Texts, depth), self.term(Type::Texts, depth)),
-            1 => format!("array.slice({}, {}, {})", self.term(Type::Texts, depth), self.random.below(3), self.random.below(4)),
-            2 => format!("split({}, {})", self.term(Type::Text, depth), self.random.pick(&["\"_\"", "\"/\"", "\"\""])),
+            0 => {
+                format!("array.concat({}, {})", self.term(Type::Texts, depth), self.term(Type::Texts, depth))
+            }
+            1 => format!(
+                "array.slice({}, {}, {})",
+                self.term(Type::Texts, depth),
+                self.random.below(3),
+                self.random.below(4)
+            ),
+            2 => format!(
+                "split({}, {})",
+                self.term(Type::Text, depth),
+                self.random.pick(&["\"_\"", "\"/\"", "\"\""])
+            ),
             3 => format!("sort({})", self.text_collection(depth)),
             4 => format!("array.reverse({})", self.term(Type::Texts, depth)),
             5 => format!("[\"a\", {}]", self.term(Type::Text, depth)),
@@ -302,11 +421,18 @@ impl Writer<'_> {
             if self.random.percent(35) {
                 return self.list_of(Type::Number, depth);
             }
-            return self.random.pick(&["data.nums", "input.numbers", "data.matrix[0]", "data.matrix[input.n]", "data.nums"]).to_owned();
+            return self
+                .random
+                .pick(&["data.nums", "input.numbers", "data.matrix[0]", "data.matrix[input.n]", "data.nums"])
+                .to_owned();
         }
         match self.random.below(6) {
             0 => format!("numbers.range({}, {})", self.random.below(4), self.random.below(6)),
-            1 => format!("array.concat({}, {})", self.term(Type::Numbers, depth), self.term(Type::Numbers, depth)),
+            1 => format!(
+                "array.concat({}, {})",
+                self.term(Type::Numbers, depth),
+                self.term(Type::Numbers, depth)
+            ),
             2 => format!("sort({})", self.number_collection(depth)),
             _ => self.comprehension(Type::Number, "[", "]", depth),
         }
@@ -345,21 +471,41 @@ impl Writer<'_> {
             }
             return self
                 .random
-                .pick(&["input.labels", "data.limits", "data.roles", "data.aliases", "input.nested", "data.users[0]", "data.levels", "input", "data.users[input.n]"])
+                .pick(&[
+                    "input.labels",
+                    "data.limits",
+                    "data.roles",
+                    "data.aliases",
+                    "input.nested",
+                    "data.users[0]",
+                    "data.levels",
+                    "input",
+                    "data.users[input.n]",
+                ])
                 .to_owned();
         }
         match self.random.below(7) {
-            0 => format!("object.union({}, {})", self.term(Type::Object, depth), self.term(Type::Object, depth)),
+            0 => format!(
+                "object.union({}, {})",
+                self.term(Type::Object, depth),
+                self.term(Type::Object, depth)
+            ),
             1 => format!("object.remove({}, [\"env\", \"aws_s3\"])", self.term(Type::Object, depth)),
-            2 => format!("object.filter({}, [\"env\", \"openai\", \"name\"])", self.term(Type::Object, depth)),
+            2 => {
+                format!("object.filter({}, [\"env\", \"openai\", \"name\"])", self.term(Type::Object, depth))
+            }
             3 => self.object_literal(depth),
             _ => {
-                let (key, value) = (self.random.pick(&PLAIN).unwrap_or(Type::Text), self.random.pick(&PLAIN).unwrap_or(Type::Number));
+                let (key, value) = (
+                    self.random.pick(&PLAIN).unwrap_or(Type::Text),
+                    self.random.pick(&PLAIN).unwrap_or(Type::Number),
+                );
                 let undeclared = self.undeclared;
-                let (open, body) = self.nested_body(depth);
-                let (key, value) = (self.term(key, 0), self.term(value, 0));
+                let (open, mut body) = self.nested_body(depth);
+                let head = format!("{}: {}", self.term(key, 0), self.term(value, 0));
+                self.use_declared(&mut body, &head);
                 self.close(open, undeclared);
-                format!("{{{key}: {value} | {body}}}")
+                format!("{{{head} | {}}}", body.join("; "))
             }
         }
     }
@@ -369,7 +515,12 @@ impl Writer<'_> {
         let mut fields = Vec::new();
         for key in keys {
             if self.random.percent(25) {
-                let kind = self.random.pick(&[Some(Type::Text), Some(Type::Number), Some(Type::Texts), Some(Type::TextSet)]);
+                let kind = self.random.pick(&[
+                    Some(Type::Text),
+                    Some(Type::Number),
+                    Some(Type::Texts),
+                    Some(Type::TextSet),
+                ]);
                 fields.push(format!("{key}: {}", self.term(kind.unwrap_or(Type::Any), depth.min(1))));
             }
         }
@@ -385,13 +536,28 @@ impl Writer<'_> {
             6 => self.term(Type::TextSet, depth),
             7 => self.term(Type::Object, depth),
             8 => "null".to_owned(),
-            9 => format!("object.get({}, {}, {})", self.term(Type::Object, depth), self.term(Type::Text, 0), self.random.pick(&["null", "0", "\"none\"", "[]"])),
+            9 => format!(
+                "object.get({}, {}, {})",
+                self.term(Type::Object, depth),
+                self.term(Type::Text, 0),
+                self.random.pick(&["null", "0", "\"none\"", "[]"])
+            ),
             _ => self
                 .random
                 .pick(&[
-                    "input.odd", "input.odd", "input.odd.a", "input.odd[0]", "input.missing", "data.mixed[input.n]",
-                    "input[input.role]", "data.limits[input.odd]", "input.items[1]", "data.users[1]", "input.labels",
-                    "data.mixed[3]", "input.timestamp",
+                    "input.odd",
+                    "input.odd",
+                    "input.odd.a",
+                    "input.odd[0]",
+                    "input.missing",
+                    "data.mixed[input.n]",
+                    "input[input.role]",
+                    "data.limits[input.odd]",
+                    "input.items[1]",
+                    "data.users[1]",
+                    "input.labels",
+                    "data.mixed[3]",
+                    "input.timestamp",
                 ])
                 .to_owned(),
         }
@@ -422,13 +588,14 @@ impl Writer<'_> {
     /// `[head | body]` or `{head | body}`.
     fn comprehension(&mut self, of: Type, from: &str, to: &str, depth: usize) -> String {
         let undeclared = self.undeclared;
-        let (open, body) = self.nested_body(depth);
+        let (open, mut body) = self.nested_body(depth);
         let head = match self.random.below(6) {
             0 => format!("[{}, {}]", self.term(of, 0), self.term(Type::Any, 0)),
             1 => self.term(of, depth.min(1)),
             _ => self.variable(of).unwrap_or_else(|| self.plain_text()),
         };
+        self.use_declared(&mut body, &head);
         self.close(open, undeclared);
-        format!("{from}{head} | {body}{to}")
+        format!("{from}{head} | {}{to}", body.join("; "))
     }
 }

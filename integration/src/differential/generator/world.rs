@@ -8,8 +8,10 @@ use super::super::random::Random;
 /// 2026-01-15T10:30:00Z.
 pub(super) const NOON_ISH: i64 = 1_768_473_000_000_000_000;
 
-pub(super) const SERVICES: [&str; 6] = ["aws_s3", "gcp_bigquery", "aws_sqs", "openai", "mcp_github", "gcp_storage"];
-pub(super) const ACTIONS: [&str; 6] = ["GetObject", "PutObject", "query", "tables.delete", "list", "tools/call:x"];
+pub(super) const SERVICES: [&str; 6] =
+    ["aws_s3", "gcp_bigquery", "aws_sqs", "openai", "mcp_github", "gcp_storage"];
+pub(super) const ACTIONS: [&str; 6] =
+    ["GetObject", "PutObject", "query", "tables.delete", "list", "tools/call:x"];
 pub(super) const ROLES: [&str; 5] = ["reader", "writer", "admin", "researcher", "auditor"];
 pub(super) const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 pub(super) const AGENTS: [&str; 4] = ["crew-1", "crew-2", "crawler", "bot"];
@@ -72,7 +74,11 @@ fn call(random: &mut Random, id: usize, now_ns: i64) -> Value {
 pub(super) fn input(random: &mut Random) -> Option<String> {
     match random.below(40) {
         0 => None,
-        1 => Some(random.pick(&["null", "\"aws_s3\"", "[1, \"a\"]", "5", "{}", "true", "[]", "{\"service\":{}}"]).to_owned()),
+        1 => Some(
+            random
+                .pick(&["null", "\"aws_s3\"", "[1, \"a\"]", "5", "{}", "true", "[]", "{\"service\":{}}"])
+                .to_owned(),
+        ),
         _ => Some(Value::Object(fields(random)).to_string()),
     }
 }
@@ -97,8 +103,11 @@ fn fields(random: &mut Random) -> Map<String, Value> {
         ("numbers", some_of(random, &[1, 2, 3, 10, -4])),
         ("labels", labels(random)),
         ("items", items(random)),
-        ("nested", json!({ "kind": random.pick(&ROLES), "on": random.percent(50), "count": random.below(4),
-                           "list": some_of(random, &["a", "b"]) })),
+        (
+            "nested",
+            json!({ "kind": random.pick(&ROLES), "on": random.percent(50), "count": random.below(4),
+                           "list": some_of(random, &["a", "b"]) }),
+        ),
         ("odd", odd(random)),
     ];
     let mut fields = Map::new();
