@@ -6,10 +6,7 @@ use regorus::unstable::{Module as ParsedModule, Ref, Rule, RuleHead};
 use thiserror::Error;
 
 use super::{Budget, Data, Module, Package, Policy, Portable, source_text};
-use crate::rego::{Position, Program, constant_path as static_path, position};
-
-/// The name under `data` where the calls of the recent past stand; nobody else may define it.
-const AUDIT_LOG: &str = "audit_log";
+use crate::rego::{AUDIT_LOG, Position, Program, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +40,9 @@ pub enum CompileError {
     /// Data under a name that is the filter's.
     #[error("`data.{AUDIT_LOG}` is the filter's own record of calls: a bundle must not define it")]
     ReservedData,
+    /// The decision depends on the record of calls.
+    #[error("`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty")]
+    NoAuditLog(RulePath),
 }
 
 /// All reasons, never none.
@@ -203,6 +203,9 @@ impl Policy {
         let parsed = Parsed::new(modules)?;
         let program = parsed.compile(data)?;
         match program.rule_at(&rule.segments) {
+            Some(entry) if program.dependence(entry).audit_log => {
+                Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))
+            }
             Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
             None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),
         }

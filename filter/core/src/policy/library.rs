@@ -1,4 +1,4 @@
-//! Modules of which any rule can be asked, for tools and for comparing with OPA.
+//! Modules of which any document can be asked, for tools and for comparing with OPA.
 
 use regorus::Value;
 
@@ -11,11 +11,11 @@ pub struct Library {
     program: Program,
 }
 
-/// What a rule of a library is asked.
+/// What a library is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// The rule's path below `data`.
-    pub rule: &'a [String],
+    /// The path of a rule, a package or base data, below `data`.
+    pub path: &'a [&'a str],
     /// The input, in JSON; none for no input at all.
     pub input: Option<&'a str>,
     /// Nanoseconds since the Unix epoch, which `time.now_ns()` answers.
@@ -37,7 +37,7 @@ impl Library {
         Ok(Self { program: Parsed::new(modules)?.compile(data)? })
     }
 
-    /// The value of a rule in Rego's own notation, with sets and objects in order; nothing where it is undefined.
+    /// The document at the path, in Rego's own notation, with sets and objects in order; nothing where it is undefined.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -48,7 +48,7 @@ impl Library {
             }
             None => Value::Undefined,
         };
-        let Some(rule) = self.program.rule_at(question.rule) else { return Ok(None) };
+        let path: Vec<Value> = question.path.iter().map(|part| Value::from(*part)).collect();
         let asked = Asked {
             input,
             now_ns: question.now_ns,
@@ -57,7 +57,7 @@ impl Library {
             watch: &|| false,
             is_indexed: question.is_indexed,
         };
-        match self.program.evaluate(rule, asked) {
+        match self.program.document(&path, asked) {
             Ok(Value::Undefined) => Ok(None),
             Ok(value) => {
                 term_text(&value).map(Some).map_err(|_| "the value is too large to be written".to_owned())

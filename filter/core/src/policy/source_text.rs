@@ -24,8 +24,7 @@ enum Inside {
 /// Checks what can be told from the text alone.
 pub(crate) fn check(text: &str) -> Result<(), Refused> {
     let (mut nesting, mut line, mut inside) = (0_usize, 1_usize, Inside::Code);
-    let mut word = String::new();
-    let mut bytes = text.bytes().peekable();
+    let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         match (inside, byte) {
             (Inside::Code, b'#') => inside = Inside::Comment,
@@ -50,22 +49,8 @@ pub(crate) fn check(text: &str) -> Result<(), Refused> {
             );
             return Err(Refused { line, message });
         }
-        if !is_word(byte) {
-            word.clear();
-        } else if inside != Inside::Comment {
-            // A quoted key reads the same data: `data["audit_log"]`.
-            word.push(char::from(byte));
-            if word == "audit_log" && !bytes.peek().copied().is_some_and(is_word) {
-                let message = "this version does not record calls, so `data.audit_log` would always be empty";
-                return Err(Refused { line, message: message.to_owned() });
-            }
-        }
     }
     Ok(())
-}
-
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 #[cfg(test)]
@@ -85,18 +70,5 @@ mod tests {
         check_line(&format!("# {}", "[".repeat(99)), None);
         check_line(&format!("x := \"{}\"", "[".repeat(99)), None);
         check_line(&format!("x := `\n{}`", "[".repeat(99)), None);
-    }
-
-    #[test]
-    fn audit_log() {
-        check_line("package p\n# data.audit_log\nallow := true", None);
-        check_line("package p\nallow if count(data.audit_log) < 5", Some(2));
-        check_line("package p\n\nallow if count(data[\"audit_log\"]) < 5", Some(3));
-        check_line("package p\nimport data.audit_log", Some(2));
-        check_line("package p\nx := \"#\"; y := data.audit_log", Some(2));
-        check_line("package p\nx := `\"#`\ny := data.audit_log", Some(3));
-        check_line("package p\nx := \"\\\"#\"; y := data.audit_log", Some(2));
-        check_line("package p\nx := data.audit_logs", None);
-        check_line("package p\nx := data.my_audit_log", None);
     }
 }

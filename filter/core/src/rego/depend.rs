@@ -7,6 +7,7 @@ use regorus::Value;
 use super::{
     builtins,
     ir::{Callee, Definition, Operand, Outcome, Pattern, Rule, RuleId, Slot, StepKind},
+    names::Tree,
     visit::{self, Part},
 };
 
@@ -30,9 +31,12 @@ pub(crate) struct Dependence {
     pub(crate) input: BTreeSet<String>,
     pub(crate) clock: Clock,
     pub(crate) random: bool,
-    /// Whether base data is read: it changes with the policy, or under a `with`.
-    pub(crate) data: bool,
+    /// Whether the calls of the recent past are read, `data.audit_log`.
+    pub(crate) audit_log: bool,
 }
+
+/// The name under `data` where the calls of the recent past stand.
+pub(crate) const AUDIT_LOG: &str = "audit_log";
 
 // === impl Dependence ===
 
@@ -43,12 +47,12 @@ impl Dependence {
 
     /// Adds what `other` depends on; whether that changed anything.
     fn add(&mut self, other: &Self) -> bool {
-        let before = (self.input.len(), self.clock, self.random, self.data);
+        let before = (self.input.len(), self.clock, self.random, self.audit_log);
         self.input.extend(other.input.iter().cloned());
         self.clock = self.clock.max(other.clock);
         self.random |= other.random;
-        self.data |= other.data;
-        before != (self.input.len(), self.clock, self.random, self.data)
+        self.audit_log |= other.audit_log;
+        before != (self.input.len(), self.clock, self.random, self.audit_log)
     }
 }
 
@@ -82,7 +86,13 @@ fn own(rule: &Rule) -> Dependence {
                 let field = path.first().and_then(|field| field.as_string().ok());
                 dependence.input.insert(field.map(|field| field.to_string()).unwrap_or_default());
             }
-            Part::Operand(Operand::Base(_) | Operand::Document(..)) => dependence.data = true,
+            Part::Operand(Operand::Base(path)) => {
+                dependence.audit_log |= path.first().is_none_or(|name| *name == Value::from(AUDIT_LOG));
+            }
+            Part::Operand(Operand::Document(node, keys)) if *node == Tree::ROOT => {
+                // A name that is known would have led to a node, or to base data.
+                dependence.audit_log |= !matches!(keys.first(), Some(Operand::Constant(_)));
+            }
             Part::Callee(Callee::Builtin(builtin)) => {
                 dependence.random |= builtin.depends == builtins::Dependence::Random;
             }

@@ -19,7 +19,7 @@ mod recursion;
 mod resolve;
 mod visit;
 
-pub(crate) use depend::Dependence;
+pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
@@ -118,8 +118,20 @@ impl Program {
     /// # Errors
     /// Where there is no answer.
     pub(crate) fn evaluate(&self, rule: RuleId, asked: Asked<'_>) -> Result<Value, Halt> {
+        self.machine(asked).rule(rule)
+    }
+
+    /// The document at `path` below `data`: of a rule, a package, or base data.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub(crate) fn document(&self, path: &[Value], asked: Asked<'_>) -> Result<Value, Halt> {
+        self.machine(asked).at(path)
+    }
+
+    fn machine<'p>(&'p self, asked: Asked<'p>) -> Machine<'p> {
         let surroundings = Surroundings::new(asked.now_ns, asked.seed, Work::new(asked.work));
-        Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed).rule(rule)
+        Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed)
     }
 }
 

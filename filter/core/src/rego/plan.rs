@@ -402,8 +402,9 @@ impl<'a> Planner<'a> {
             Term::Object(fields) => {
                 let mut patterns = Vec::new();
                 for (key, value) in fields {
-                    let key = self.operand(key, false, bound, steps)?;
-                    patterns.push((key, self.pattern(value, bound, steps)?));
+                    // OPA takes no variables for the keys of what an object is taken apart by.
+                    let Term::Constant(key) = key else { return Err(Wait::ForVariables) };
+                    patterns.push((Operand::Constant(key.clone()), self.pattern(value, bound, steps)?));
                 }
                 Pattern::Object(patterns)
             }

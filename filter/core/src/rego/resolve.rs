@@ -343,7 +343,8 @@ impl<'a> Resolver<'a> {
                 RuleKind::Complete | RuleKind::Partial => None,
             };
         }
-        let builtin = builtin(&path.join("."))?;
+        // Unification is no function: it is written `=`.
+        let builtin = builtin(&path.join(".")).filter(|builtin| builtin.name != "eq")?;
         Some((Callee::Builtin(builtin), builtin.arity))
     }
 

@@ -3,7 +3,7 @@
 use regorus::Value;
 
 use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
-use crate::rego::ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With};
+use crate::rego::{names::Tree, ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With}};
 
 impl<'p> Machine<'p> {
     /// Runs a block in a world of its own, and the rest in the one around it.
@@ -125,6 +125,27 @@ impl<'p> Machine<'p> {
             }
         }
         self.deeper(|machine| machine.whole(at))
+    }
+
+    /// What stands at `path` below `data`, whatever it is.
+    pub(in crate::rego) fn at(&mut self, path: &[Value]) -> Result<Value, Halt> {
+        let mut at = Tree::ROOT;
+        for (depth, key) in path.iter().enumerate() {
+            let Some(node) = self.program.tree.node(at) else { return Ok(Value::Undefined) };
+            if let Some(rule) = node.rule {
+                let value = self.rule(rule)?;
+                return Ok(walk(&value, path.get(depth..).unwrap_or_default()).clone());
+            }
+            let child = key.as_string().ok().and_then(|name| node.children.get(&**name));
+            match child {
+                Some(child) => at = *child,
+                None => return self.base_at(path),
+            }
+        }
+        match self.program.tree.node(at).and_then(|node| node.rule) {
+            Some(rule) => self.rule(rule),
+            None => self.whole(at),
+        }
     }
 
     fn below(&mut self, mut value: Value, keys: std::slice::Iter<'p, Operand>) -> Result<Value, Halt> {
