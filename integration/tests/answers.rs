@@ -2,8 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "the assertions that scenarios share stop at the first thing that is not as they say"
+    reason = "a function that scenarios share stops at the first thing that is not as they say"
 )]
 
 use anyhow::Result;

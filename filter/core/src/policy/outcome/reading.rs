@@ -29,8 +29,13 @@ pub(super) struct Reading<'v> {
 
 /// What is wrong with an answer.
 #[derive(Default)]
-pub(super) struct Mistakes(Vec<String>);
+pub(super) struct Mistakes {
+    told: Vec<String>,
+    more: usize,
+}
 
+/// How many items of one field are looked at: one more than any may have.
+pub(super) const MAX_ITEMS: usize = 65;
 /// How many mistakes one message tells.
 const MAX_MISTAKES: usize = 16;
 /// The longest name in a message.
@@ -186,9 +191,9 @@ impl<'v> Reading<'v> {
         let mut asking = Vec::new();
         match self.field(set) {
             Some(Value::Object(parameters)) => {
-                for (_, value) in parameters.iter_sorted() {
+                for (_, value) in parameters.iter_sorted().take(MAX_ITEMS) {
                     if !matches!(value, Value::String(_)) {
-                        strings(set, value, usize::MAX, &mut self.mistakes).for_each(drop);
+                        strings(set, value, &mut self.mistakes).for_each(drop);
                     }
                 }
                 asking.extend((!parameters.is_empty()).then_some(set));
@@ -197,7 +202,7 @@ impl<'v> Reading<'v> {
             None => {}
         }
         if let Some(value) = self.field(removed) {
-            let count = strings(removed, value, usize::MAX, &mut self.mistakes).count();
+            let count = strings(removed, value, &mut self.mistakes).count();
             asking.extend((count > 0).then_some(removed));
         }
         asking
@@ -248,28 +253,31 @@ impl<'v> Reading<'v> {
 
 impl Mistakes {
     pub(super) fn add(&mut self, mistake: String) {
-        self.0.push(mistake);
+        if self.told.len() < MAX_MISTAKES {
+            self.told.push(mistake);
+        } else {
+            self.more += 1;
+        }
     }
 
     fn into_result(self) -> Result<(), String> {
-        match self.0.split_at_checked(MAX_MISTAKES) {
-            Some((told, more @ [_, ..])) => Err(format!("{}; and {} more", told.join("; "), more.len())),
-            Some(_) | None if self.0.is_empty() => Ok(()),
-            Some(_) | None => Err(self.0.join("; ")),
+        match (self.told.as_slice(), self.more) {
+            ([], _) => Ok(()),
+            (told, 0) => Err(told.join("; ")),
+            (told, more) => Err(format!("{}; and {more} more", told.join("; "))),
         }
     }
 }
 
-/// The strings of `field`, up to `max`. Everything else in it is a mistake. A set is an array, as in OPA's JSON.
+/// The strings of `field`, up to [`MAX_ITEMS`]. Everything else in it is a mistake. A set is an array, as in OPA's JSON.
 pub(super) fn strings<'v>(
     field: &str,
     value: &'v Value,
-    max: usize,
     mistakes: &mut Mistakes,
 ) -> std::vec::IntoIter<&'v str> {
     let items: Vec<&Value> = match value {
-        Value::Array(items) => items.iter().take(max).collect(),
-        Value::Set(items) => items.iter_sorted().take(max).collect(),
+        Value::Array(items) => items.iter().take(MAX_ITEMS).collect(),
+        Value::Set(items) => items.iter_sorted().take(MAX_ITEMS).collect(),
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)

@@ -364,8 +364,16 @@ fn bounds() {
     let objects = |count: usize| {
         format!(r#""headers": {}"#, serde_json::json!(vec![serde_json::json!({"x": ""}); count]))
     };
+    let empty = |count: usize| {
+        let headers: Vec<String> = (0..count).map(|at| format!(r#""x{at:02}": []"#)).collect();
+        format!(r#""headers": {{{}}}"#, headers.join(","))
+    };
+    let hollow =
+        |count: usize| format!(r#""headers": {}"#, serde_json::json!(vec![serde_json::json!({}); count]));
     let names =
         |count: usize| format!(r#""request_headers_to_remove": {}"#, serde_json::json!(vec!["x"; count]));
+    let name = |length: usize| format!(r#""headers": {{"{}": "v"}}"#, "n".repeat(length));
+    let no_name = format!("`headers`: `{}…` is not the name of a header", "n".repeat(64));
     let body = |length: usize| format!(r#""body": "{}""#, "b".repeat(length));
     let nested =
         |depth: usize| format!(r#""dynamic_metadata": {{"a": {}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
@@ -377,8 +385,12 @@ fn bounds() {
         (values(64), values(65), too_many),
         (values(64), values(100_000), too_many),
         (objects(64), objects(65), too_many),
+        (empty(64), empty(65), too_many),
+        (hollow(64), hollow(65), too_many),
         (names(64), names(65), "`request_headers_to_remove` gives more than 64 headers"),
         (headers(1, 16_381), headers(1, 16_382), "`headers` is longer than 16384 bytes"),
+        (headers(1, 16_381), headers(1, 16_385), "`headers.x00`: its value is longer than 16384 bytes"),
+        (name(256), name(257), &no_name),
         (headers(64, 253), headers(64, 254), "`headers` is longer than 16384 bytes"),
         (body(65_536), body(65_537), "`body` is longer than 65536 bytes"),
         (nested(14), nested(15), heavy),
