@@ -33,8 +33,7 @@ impl Program {
 
     /// The answer to one query.
     pub(super) fn query(&self, way: Way, path: &[&str], input: Option<&str>, now_ns: i64) -> Answer {
-        let question =
-            Question { path, input, now_ns, work: WORK, is_indexed: way == Way::Indexed };
+        let question = Question { path, input, now_ns, work: WORK, is_indexed: way == Way::Indexed };
         match self.0.ask(question) {
             Ok(Some(value)) => Answer::Value(value),
             Ok(None) => Answer::Undefined,

@@ -41,7 +41,9 @@ pub enum CompileError {
     #[error("`data.{AUDIT_LOG}` is the filter's own record of calls: a bundle must not define it")]
     ReservedData,
     /// The decision depends on the record of calls.
-    #[error("`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty")]
+    #[error(
+        "`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty"
+    )]
     NoAuditLog(RulePath),
 }
 
@@ -127,9 +129,6 @@ impl Parsed {
     /// Everything that keeps them from fitting together, and from fitting to the data.
     pub(super) fn compile(&self, data: &Data) -> Result<Program, CompileErrors> {
         let mut errors: Vec<CompileError> = self.bare_rules().collect();
-        if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
-            errors.push(CompileError::ReservedData);
-        }
         match Program::compile(&self.modules, data.value().clone()) {
             Ok(program) => {
                 errors.extend(self.data_over_rules(&program, data));
@@ -202,6 +201,9 @@ impl Policy {
     ) -> Result<Self, CompileErrors> {
         let parsed = Parsed::new(modules)?;
         let program = parsed.compile(data)?;
+        if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
+            return Err(CompileErrors(vec![CompileError::ReservedData]));
+        }
         match program.rule_at(&rule.segments) {
             Some(entry) if program.dependence(entry).audit_log => {
                 Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))

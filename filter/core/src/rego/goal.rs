@@ -119,6 +119,19 @@ impl Term {
         }
     }
 
+    /// Visits the locals in the brackets of references.
+    pub(super) fn bracket_locals(&self, visit: &mut dyn FnMut(Slot)) {
+        match self {
+            Self::Constant(_) | Self::Local(_) | Self::Comprehension(_) => {}
+            Self::Reference(reference) => reference.path.iter().for_each(|part| part.locals(visit)),
+            Self::Array(items) | Self::Set(items) => items.iter().for_each(|item| item.bracket_locals(visit)),
+            Self::Object(fields) => fields.iter().for_each(|(key, value)| {
+                key.bracket_locals(visit);
+                value.bracket_locals(visit);
+            }),
+        }
+    }
+
     /// Visits every local but those that comprehensions have to themselves.
     pub(super) fn locals(&self, visit: &mut dyn FnMut(Slot)) {
         match self {

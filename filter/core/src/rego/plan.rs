@@ -198,21 +198,18 @@ impl<'a> Planner<'a> {
                 }
             }
             GoalKind::Equal(left, right) => {
-                if ![left, right].iter().all(|side| bound.has_all(|visit| side.plain_locals(visit))) {
+                if !self.is_ready(&[left, right], bound) {
                     return Err(Wait::ForVariables);
                 }
                 self.unify(left, right, goal, bound, steps, &mut inner)?;
             }
             GoalKind::Unify(left, right) => self.unify(left, right, goal, bound, steps, &mut inner)?,
             GoalKind::Call(callee, arguments, result) => {
-                if !arguments.iter().all(|argument| bound.has_all(|visit| argument.plain_locals(visit))) {
+                let terms: Vec<&Term> = arguments.iter().collect();
+                if !self.is_ready(&terms, bound) {
                     return Err(Wait::ForVariables);
                 }
-                let mut operands = Vec::new();
-                for argument in arguments {
-                    let operand = self.operand(argument, goal.negated, bound, steps)?;
-                    operands.push(if goal.negated { self.held(operand, at, bound, steps) } else { operand });
-                }
+                let operands = self.arguments(&terms, goal, bound, steps)?;
                 let result = match result {
                     Some(term) => {
                         let term = self.hoist(term, true, bound, steps)?;
@@ -244,6 +241,38 @@ impl<'a> Planner<'a> {
             steps.extend(inner);
         }
         Ok(())
+    }
+
+    /// Whether every variable is bound, or will be by the brackets of a reference beside it.
+    fn is_ready(&self, terms: &[&Term], bound: &Bound) -> bool {
+        let mut in_brackets = Vec::new();
+        terms.iter().for_each(|term| term.bracket_locals(&mut |slot| in_brackets.push(slot)));
+        let mut ready = true;
+        for term in terms {
+            term.plain_locals(&mut |slot| ready &= bound.has(slot) || in_brackets.contains(&slot));
+        }
+        ready
+    }
+
+    /// The operands of a call; those that bind variables come first.
+    fn arguments(
+        &mut self,
+        terms: &[&Term],
+        goal: &Goal,
+        bound: &mut Bound,
+        steps: &mut Vec<Step>,
+    ) -> Planned<Vec<Operand>> {
+        let mut operands: Vec<Option<Operand>> = terms.iter().map(|_| None).collect();
+        for with_references in [true, false] {
+            for (term, operand) in terms.iter().zip(&mut operands) {
+                if term.has_reference() == with_references {
+                    let planned = self.operand(term, goal.negated, bound, steps)?;
+                    *operand =
+                        Some(if goal.negated { self.held(planned, goal.at, bound, steps) } else { planned });
+                }
+            }
+        }
+        Ok(operands.into_iter().flatten().collect())
     }
 
     fn every(

@@ -7,7 +7,9 @@ use std::{
 
 use regorus::{
     Value,
-    unstable::{ArithOp, AssignOp, BinOp, BoolOp, Expr, Literal, LiteralStmt, Query, Span, WithModifier},
+    unstable::{
+        ArithOp, AssignOp, BinOp, BoolOp, Expr, Literal, LiteralStmt, Query, Ref, Span, WithModifier,
+    },
 };
 
 use super::{
@@ -239,10 +241,10 @@ impl<'a> Resolver<'a> {
                 let (left, right) = (self.term(lhs), self.term(rhs));
                 Some(GoalKind::Equal(left, right))
             }
-            Expr::Call { fcn, .. }
+            Expr::Call { fcn, params, span, .. }
                 if fcn.span().text() == "print" && self.names.global("print").is_none() =>
             {
-                return;
+                return self.print(params, span);
             }
             other => match self.call(other, true) {
                 Some(call) => call,
@@ -254,6 +256,17 @@ impl<'a> Resolver<'a> {
         };
         if let Some(kind) = kind {
             self.push(Goal { kind, negated, with: Rc::default(), at });
+        }
+    }
+
+    /// What is printed is evaluated, as in OPA, and may be undefined.
+    fn print(&mut self, params: &[Ref<Expr>], span: &Span) {
+        let at = self.at(span);
+        for param in params {
+            let (body, terms) = self.scoped(None, &[param]);
+            let collection = Collection::Set;
+            let closure = Closure { collection, terms, goals: body.goals, captured: body.captured, at };
+            self.push(Goal::plain(GoalKind::Term(Term::Comprehension(Rc::new(closure))), at));
         }
     }
 
@@ -547,7 +560,7 @@ impl<'a> Resolver<'a> {
     fn comprehension(
         &mut self,
         collection: Collection,
-        terms: &[&regorus::unstable::Ref<Expr>],
+        terms: &[&Ref<Expr>],
         query: &Query,
         span: &Span,
     ) -> Term {

@@ -3,7 +3,10 @@
 use regorus::Value;
 
 use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
-use crate::rego::{names::Tree, ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With}};
+use crate::rego::{
+    ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With},
+    names::Tree,
+};
 
 impl<'p> Machine<'p> {
     /// Runs a block in a world of its own, and the rest in the one around it.
