@@ -43,7 +43,8 @@ impl Oracle {
         Ok(Some(Self { program }))
     }
 
-    fn source() -> PathBuf {
+    /// Its Go module.
+    pub(super) fn source() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("opa-oracle")
     }
 
