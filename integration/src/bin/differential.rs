@@ -18,6 +18,9 @@ struct Arguments {
     /// Generated cases, as `0..500` or `17`.
     #[arg(long, value_parser = seeds)]
     seeds: Option<Range<u64>>,
+    /// The cases of OPA's own tests whose name begins with this. Needs Go.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    conformance: Option<String>,
     /// Record OPA's answers anew.
     #[arg(long)]
     record: bool,
@@ -42,13 +45,17 @@ fn seeds(text: &str) -> Result<Range<u64>> {
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut cases = Vec::new();
-    let all = arguments.seeds.is_none() && arguments.edge.is_none();
+    let all = arguments.seeds.is_none() && arguments.edge.is_none() && arguments.conformance.is_none();
     if all || arguments.edge.is_some() {
         let prefix = arguments.edge.clone().unwrap_or_default();
         cases.extend(edge_cases()?.into_iter().filter(|case| case.name.starts_with(&prefix)));
     }
     if all || arguments.seeds.is_some() {
         cases.extend(generated(arguments.seeds.clone().unwrap_or(RECORDED_SEEDS)));
+    }
+    if let Some(prefix) = &arguments.conformance {
+        let own = oracle()?.conformance_cases()?;
+        cases.extend(own.into_iter().filter(|case| case.name.starts_with(prefix)));
     }
     if arguments.record {
         if !all {

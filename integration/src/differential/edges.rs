@@ -13,7 +13,7 @@ use hexr_authz_core::policy::{Dialect, Module};
 use super::case::Case;
 
 /// The instant of all edge cases: 2026-01-15T10:30:00.123456789Z.
-const NOW_NS: i64 = 1_768_473_000_123_456_789;
+pub(super) const NOW_NS: i64 = 1_768_473_000_123_456_789;
 
 /// The input of expressions that stand alone.
 const INPUT: &str = r#"{"s":"abc","n":5,"f":1.5,"t":true,"no":false,"z":null,"e":"","a":[1,"b",[2,3],{"k":"v"}],"o":{"a":1,"b":{"c":[1,2]},"d-e":"q"},"l":["x","y","z","x"],"nums":[3,1,2],"big":12345678901234567890123,"neg":-3}"#;

@@ -14,6 +14,7 @@
 
 mod case;
 mod comparison;
+mod conformance;
 mod edges;
 mod generator;
 mod oracle;

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
     thread,
 };
 
@@ -26,6 +27,14 @@ impl Oracle {
     /// # Errors
     /// When there is Go, and it does not build.
     pub fn build() -> Result<Option<Self>> {
+        // Once in a process: tests run at the same time, and what runs must not be written over.
+        static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| Self::program().map_err(|error| format!("{error:#}")));
+        let program = built.clone().map_err(anyhow::Error::msg)?;
+        Ok(program.map(|program| Self { program }))
+    }
+
+    fn program() -> Result<Option<PathBuf>> {
         if Command::new("go").arg("version").output().is_err() {
             return Ok(None);
         }
@@ -40,10 +49,11 @@ impl Oracle {
         if !built.status.success() {
             bail!("the oracle does not build: {}", String::from_utf8_lossy(&built.stderr));
         }
-        Ok(Some(Self { program }))
+        Ok(Some(program))
     }
 
-    fn source() -> PathBuf {
+    /// Its Go module.
+    pub(super) fn source() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("opa-oracle")
     }
 

@@ -1,5 +1,7 @@
 //! A difference with less around it.
 
+use serde_json::Value;
+
 use super::{
     case::Case,
     comparison::{Difference, compare_all},
@@ -35,9 +37,17 @@ fn narrowed(difference: &Difference, oracle: &Oracle) -> anyhow::Result<Option<D
     Ok(compare_all(&[case], &answers).differences.into_iter().next())
 }
 
-/// The case with each module, rule, or line of a body left out.
+/// The case with each module, rule, line of a body, or field of the input left out.
 fn smaller(case: &Case) -> Vec<Case> {
     let mut cases = Vec::new();
+    for text in case.inputs.iter().flatten() {
+        let Ok(Value::Object(fields)) = serde_json::from_str(text) else { continue };
+        for field in fields.keys() {
+            let mut fewer = fields.clone();
+            fewer.remove(field);
+            cases.push(Case { inputs: vec![Some(Value::Object(fewer).to_string())], ..case.clone() });
+        }
+    }
     for at in 0..case.modules.len() {
         if case.modules.len() > 1 {
             let mut without = case.clone();

@@ -61,6 +61,20 @@ impl Writer<'_> {
         if self.undeclared || !self.random.percent(25) {
             free.retain(|name| !hides(name));
         }
+        let own: Vec<&str> = self
+            .rules
+            .iter()
+            .filter(|rule| {
+                rule.package == self.package
+                    && !rule.name.contains('.')
+                    && !inner.iter().any(|(known, _)| *known == rule.name)
+            })
+            .map(|rule| rule.name.as_str())
+            .collect();
+        // What is declared hides a rule of that name.
+        if !self.undeclared && !own.is_empty() && self.random.percent(3) {
+            return self.random.pick(&own).to_owned();
+        }
         match free.get(self.random.below(free.len())) {
             Some(name) => (*name).to_owned(),
             None => self.name("var"),

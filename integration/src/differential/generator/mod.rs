@@ -2,9 +2,13 @@
 //! wherever it is made.
 
 mod body;
+mod collections;
 mod indexed;
+mod iteration;
+mod modifiers;
 mod operators;
 mod rules;
+mod scalars;
 mod statement;
 mod term;
 mod world;
@@ -65,6 +69,8 @@ struct Writer<'r> {
     rules: Vec<Rule>,
     /// How `data.lib` can be named besides: by an import.
     aliases: Vec<(String, String)>,
+    /// Names for parts of the input, by imports.
+    input_aliases: Vec<&'static str>,
     /// The variables that may be used, with those of the innermost body last.
     scope: Vec<(String, Type)>,
     /// Where the innermost body's variables begin in `scope`.
@@ -135,6 +141,7 @@ impl<'r> Writer<'r> {
             package: String::new(),
             rules: Vec::new(),
             aliases: Vec::new(),
+            input_aliases: Vec::new(),
             scope: Vec::new(),
             body_start: 0,
             undeclared: false,
@@ -147,6 +154,7 @@ impl<'r> Writer<'r> {
     fn header(&mut self, package: &str) -> String {
         package.clone_into(&mut self.package);
         self.aliases.clear();
+        self.input_aliases.clear();
         let mut text = format!("package {package}\n\n");
         if self.style == Style::V0Keywords {
             text.push_str(self.random.pick(&[
@@ -169,6 +177,17 @@ impl<'r> Writer<'r> {
                 };
                 text.push_str(&clause);
                 self.aliases.push((other.to_owned(), alias));
+            }
+        }
+        for (clause, alias) in [
+            ("import input.service as asked\n", "asked"),
+            ("import input.role\n", "role"),
+            ("import data.owner as owners\n", "owners[input.tenant]"),
+            ("import input as request\n", "request.action"),
+        ] {
+            if self.random.percent(6) {
+                text.push_str(clause);
+                self.input_aliases.push(alias);
             }
         }
         text.push('\n');
