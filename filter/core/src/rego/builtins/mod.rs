@@ -8,18 +8,28 @@ mod arithmetic;
 mod arrays;
 mod big_float;
 mod comparison;
+mod encoding;
 mod float_text;
+mod glob;
+mod graph;
+mod json_text;
 mod letter_case;
+mod net;
 mod number;
 mod objects;
 mod operand;
 mod printable;
+mod random;
+mod regex;
+mod regex_dialect;
 mod replace;
+mod semver;
 mod sets;
 mod sprintf;
 mod strings;
-pub(super) mod term_text;
+mod term_text;
 mod types;
+mod units;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -56,6 +66,9 @@ pub(crate) enum Failure {
     Fatal(String),
 }
 
+/// Whether a pattern is one that OPA reads alike: others end an evaluation.
+pub(crate) use regex_dialect::regex_is_common;
+
 pub(crate) type Outcome = Result<Value, Failure>;
 
 /// What an answer depends on besides the arguments.
@@ -81,11 +94,19 @@ const DOMAINS: &[&[Builtin]] = &[
     arithmetic::BUILTINS,
     arrays::BUILTINS,
     comparison::BUILTINS,
+    encoding::BUILTINS,
+    glob::BUILTINS,
+    graph::BUILTINS,
+    net::BUILTINS,
     objects::BUILTINS,
+    random::BUILTINS,
+    regex::BUILTINS,
+    semver::BUILTINS,
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
     types::BUILTINS,
+    units::BUILTINS,
 ];
 
 /// Looks a builtin up by OPA's name for it.

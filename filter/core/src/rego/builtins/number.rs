@@ -51,7 +51,8 @@ pub(super) fn from_decimal(decimal: &Decimal, work: &mut Work) -> Outcome {
     }
     let text = format!("{}{}e{}", if decimal.negative { "-" } else { "" }, decimal.digits, decimal.exponent);
     match text.parse::<f64>() {
-        Ok(float) if float.is_normal() => Ok(Value::from(float)),
+        // A fraction that a float has no place for would make it an integer.
+        Ok(float) if float.is_normal() && float.fract() != 0.0 => Ok(Value::from(float)),
         Ok(_) | Err(_) => {
             Err(Failure::fatal(format!("the number {text} is out of the range of this evaluator")))
         }
@@ -75,6 +76,7 @@ pub(super) fn from_text(text: &str, work: &mut Work) -> Outcome {
     if text.contains(['.', 'e', 'E']) {
         // As written: `1.0` stays a float.
         match text.parse::<f64>() {
+            Ok(float) if float.fract() == 0.0 && decimal.exponent < 0 && !decimal.is_zero() => {}
             Ok(float) if float.is_normal() || decimal.is_zero() => return Ok(Value::from(float)),
             Ok(_) | Err(_) => {}
         }
@@ -140,6 +142,18 @@ impl Numeric {
             Self::Big(big) => Some((**big).clone()),
             // The display of a float is its shortest digits, filled up with zeros.
             Self::Float(float) => (float.fract() == 0.0).then(|| float.to_string().parse().ok()).flatten(),
+        }
+    }
+
+    /// The number as an index: zeros behind a point are nothing, an exponent makes it none.
+    pub(super) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            Self::Big(_) => None,
+            Self::Float(float) => {
+                // Larger ones are written with an exponent.
+                (float.fract() == 0.0 && float.abs() < 1e17).then_some(*float as i64)
+            }
         }
     }
 
