@@ -19,6 +19,7 @@ use std::{cell::RefCell, fmt};
 use regorus::Value;
 
 use crate::{
+    audit_log::Calls,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
@@ -83,7 +84,8 @@ const WORK_PER_MILLISECOND: u64 = 20_000;
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at that moment, and what it wants of the request then.
+    /// Whether the policy allows `identity` to do `operation` at that moment, after these calls, and what it wants of the
+    /// request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -93,15 +95,22 @@ impl Policy {
         identity: &Identity,
         operation: Operation<'_>,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
         let timestamp = self.timestamp(moment.now);
         let (service, action) = operation.texts();
-        let answer = self.evaluate(identity.document().input(service, action, &timestamp), moment)?;
+        let input = identity.document().input(service, action, &timestamp);
+        let answer = self.evaluate(input, moment, calls)?;
         match Outcome::read(&answer, Author::Platform) {
             Ok(Outcome::Allow(consent)) => Ok(consent),
             Ok(Outcome::Deny(rejection)) => Err(Denial::PolicyDenied(Box::new(rejection))),
             Err(problem) => Err(Denial::EvaluationError(format!("`{}`: {problem}", self.rule))),
         }
+    }
+
+    /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
+    pub fn counts_calls(&self) -> bool {
+        self.program.dependence(self.entry).audit_log
     }
 
     /// The packages of its modules.
@@ -119,11 +128,12 @@ impl Policy {
         Self { program, rule, entry, last_second: RefCell::new(None), budget, packages }
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {
+    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
+            calls: Some(&calls),
             work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
             watch: moment.is_over,
             is_indexed: true,
