@@ -132,7 +132,7 @@ fn what_is_not_activated() {
         (&["package hexr.authz\nallow if {", "package other\nx :="], "{}", "\n1.rego:2:"),
         (&["package other\nallow if true"], "{}", "no rule `data.hexr.authz.allow`"),
         (&[], "{}", "no rule `data.hexr.authz.allow`"),
-        (&["package hexr.authz\nallow if x == 1"], "{}", "0.rego:2:12: "),
+        (&["package hexr.authz\nallow if x == 1"], "{}", "0.rego:2:10: "),
         (
             &[good],
             r#"{"hexr": {"authz": {"allow": true}}}"#,
