@@ -4,6 +4,7 @@ mod compile;
 mod dialect;
 mod document;
 mod library;
+mod memory;
 mod outcome;
 mod source_text;
 
@@ -16,6 +17,7 @@ pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 
 use std::{cell::RefCell, fmt};
 
+use memory::Memory;
 use regorus::Value;
 
 use crate::{
@@ -43,6 +45,8 @@ pub struct Policy {
     program: Program,
     rule: RulePath,
     entry: usize,
+    /// Nothing where its decisions depend on more than who asks and what for.
+    memory: Option<Memory>,
     /// The text of the last second that was asked about, because most requests share it with the one before.
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
@@ -97,15 +101,36 @@ impl Policy {
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        let timestamp = self.timestamp(moment.now);
-        let (service, action) = operation.texts();
-        let input = identity.document().input(service, action, &timestamp);
-        let answer = self.evaluate(input, moment, calls)?;
-        match Outcome::read(&answer, Author::Platform) {
-            Ok(Outcome::Allow(consent)) => Ok(consent),
-            Ok(Outcome::Deny(rejection)) => Err(Denial::PolicyDenied(Box::new(rejection))),
-            Err(problem) => Err(Denial::EvaluationError(format!("`{}`: {problem}", self.rule))),
+        match self.outcome(identity, operation, moment, calls)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
+    }
+
+    fn outcome(
+        &self,
+        identity: &Identity,
+        operation: Operation<'_>,
+        moment: Moment<'_>,
+        calls: Calls<'_>,
+    ) -> Result<Outcome, Denial> {
+        let (service, action) = operation.texts();
+        let document = identity.document();
+        let key = self
+            .memory
+            .as_ref()
+            .and_then(|memory| Some((memory, memory.key(document.identity(), service, action, moment.now)?)));
+        if let Some(known) = key.as_ref().and_then(|(memory, key)| memory.recall(key)) {
+            return Ok(known);
+        }
+        let timestamp = self.timestamp(moment.now);
+        let answer = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
+        let outcome = Outcome::read(&answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        if let Some((memory, key)) = key {
+            memory.remember(key, document.identity().clone(), &outcome);
+        }
+        Ok(outcome)
     }
 
     /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
@@ -125,7 +150,8 @@ impl Policy {
         budget: Budget,
         packages: Vec<Package>,
     ) -> Self {
-        Self { program, rule, entry, last_second: RefCell::new(None), budget, packages }
+        let memory = Memory::for_rule(&program.dependence(entry));
+        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {

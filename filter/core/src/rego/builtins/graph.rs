@@ -70,7 +70,9 @@ fn reachable_paths(surroundings: &mut Surroundings, arguments: &[Value]) -> Outc
             if path.len() > MOST_DEPTH {
                 return Err(Failure::fatal("a path in the graph is too long"));
             }
-            if let Some(edges) = neighbours(graph, node).filter(|_| !path.contains(&node)) {
+            // The first step may lead back to where it began.
+            let is_circle = path.len() > 1 && path.contains(&node);
+            if let Some(edges) = neighbours(graph, node).filter(|_| !is_circle) {
                 path.push(node);
                 if !edges.is_empty() {
                     work.spend((edges.len() * path.len()) as u64 / 4)?;

@@ -7,7 +7,9 @@ mod aggregates;
 mod arithmetic;
 mod arrays;
 mod big_float;
+mod calendar;
 mod comparison;
+mod duration;
 mod encoding;
 mod float_text;
 mod glob;
@@ -28,6 +30,8 @@ mod sets;
 mod sprintf;
 mod strings;
 mod term_text;
+mod time;
+mod time_layout;
 mod types;
 mod units;
 
@@ -105,6 +109,7 @@ const DOMAINS: &[&[Builtin]] = &[
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
+    time::BUILTINS,
     types::BUILTINS,
     units::BUILTINS,
 ];

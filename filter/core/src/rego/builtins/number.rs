@@ -102,12 +102,13 @@ pub(super) fn number_text(number: &Numeric, work: &mut Work) -> Result<String, F
     }
 }
 
-/// As Go writes an exponent: a sign, and two digits at least.
+/// With an exponent, as most programs write it into JSON.
 fn exponential(float: f64) -> String {
     let text = format!("{float:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
+    match text.split_once('e') {
+        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+        Some(_) | None => text,
+    }
 }
 
 pub(super) fn decimal_digits(number: &BigInt, work: &mut Work) -> Result<String, Failure> {

@@ -216,7 +216,7 @@ fn expand(template: &str, found: &Captures<'_>, out: &mut String, work: &mut Wor
         };
         rest = after;
         let group = match name.parse::<usize>() {
-            Ok(number) if name.bytes().all(|byte| byte.is_ascii_digit()) => found.get(number),
+            Ok(number) if name == "0" || !name.starts_with(['0', '+']) => found.get(number),
             Ok(_) | Err(_) => found.name(name),
         };
         if let Some(group) = group {

@@ -38,6 +38,7 @@ pub(crate) fn regex_is_common(pattern: &str) -> bool {
 
 pub(super) fn read(pattern: &str) -> Reading {
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(MOST_DEPTH).build();
+    let pattern = &dashes_escaped(pattern);
     match parser.parse(pattern) {
         Ok(ast) => {
             let mut reader = Reader { rewrites: Vec::new(), size: 0, is_exact: true };
@@ -52,6 +53,31 @@ pub(super) fn read(pattern: &str) -> Reading {
         Err(error) if is_invalid_for_both(error.kind(), pattern) => Reading::Invalid,
         Err(_) => Reading::Unknown,
     }
+}
+
+/// Escapes the dash behind a class like `\w` in brackets: Go takes it as one, Rust refuses it.
+fn dashes_escaped(pattern: &str) -> String {
+    let mut escaped = String::with_capacity(pattern.len());
+    let mut is_in_class = false;
+    let mut chars = pattern.chars().peekable();
+    while let Some(char) = chars.next() {
+        escaped.push(char);
+        match char {
+            '\\' => {
+                let Some(kind) = chars.next() else { break };
+                escaped.push(kind);
+                let is_dash = is_in_class && "dDsSwW".contains(kind) && chars.peek() == Some(&'-');
+                let mut ahead = chars.clone();
+                if is_dash && !matches!(ahead.nth(1), Some(']') | None) {
+                    escaped.push('\\');
+                }
+            }
+            '[' => is_in_class = true,
+            ']' => is_in_class = false,
+            _ => {}
+        }
+    }
+    escaped
 }
 
 fn is_invalid_for_both(kind: &ast::ErrorKind, pattern: &str) -> bool {
