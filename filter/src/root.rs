@@ -105,8 +105,7 @@ fn configure() -> Result<Configured, Vec<String>> {
         ),
         None => None,
     };
-    let audit_log =
-        Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
+    let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let worker =
         Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.keys().problem.clone())));
     let mut configured = Configured { worker, delivery, audit_log };

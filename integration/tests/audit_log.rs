@@ -103,8 +103,13 @@ async fn a_limit_is_exact_over_all_workers_and_survives() -> Result<()> {
 
     // A worker's VM traps and is made anew.
     let answer = stack.agent("crasher")?.send("POST", BIGQUERY, QUERY).await?;
-    assert_eq!((answer.status.as_u16(), answer.reason()), (503, None), "Envoy's own answer for a VM that trapped");
-    eventually(PATIENCE, "the reloaded VM", async || all_say(&stack, 403, Some("policy_denied")).await.ok()).await?;
+    assert_eq!(
+        (answer.status.as_u16(), answer.reason()),
+        (503, None),
+        "Envoy's own answer for a VM that trapped"
+    );
+    eventually(PATIENCE, "the reloaded VM", async || all_say(&stack, 403, Some("policy_denied")).await.ok())
+        .await?;
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 1);
 
     // Another revision of the policy comes.
@@ -125,7 +130,10 @@ async fn a_limit_is_exact_over_all_workers_and_survives() -> Result<()> {
     .await?;
     let passed_after = began.elapsed();
     assert!(passed_after >= WINDOW, "the first call left the window after {passed_after:?}");
-    assert!(passed_after < WINDOW + Duration::from_secs(2), "the next one passed only after {passed_after:?}");
+    assert!(
+        passed_after < WINDOW + Duration::from_secs(2),
+        "the next one passed only after {passed_after:?}"
+    );
     // All of the first burst have left it a moment later.
     tokio::time::timeout(PATIENCE, async {
         while began.elapsed() < WINDOW + took {

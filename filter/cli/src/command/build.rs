@@ -31,7 +31,8 @@ impl Build {
     }
 
     fn build(self) -> Result<(), String> {
-        let packed = Source::new(&self.path).pack(self.revision.as_deref(), &self.decision, BUDGET, &ANY_AUDIT_LOG)?;
+        let packed =
+            Source::new(&self.path).pack(self.revision.as_deref(), &self.decision, BUDGET, &ANY_AUDIT_LOG)?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }
 }

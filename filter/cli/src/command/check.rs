@@ -37,8 +37,9 @@ impl Check {
         if let Some(path) = &self.config {
             match check_config(path) {
                 Ok(of_config) => audit_log = of_config,
-                Err(problems) => findings
-                    .extend(problems.lines().map(|line| format!("{}: {line}", path.display()))),
+                Err(problems) => {
+                    findings.extend(problems.lines().map(|line| format!("{}: {line}", path.display())))
+                }
             }
         }
         for path in &self.paths {

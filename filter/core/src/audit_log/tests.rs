@@ -182,7 +182,8 @@ fn limits() {
     let calls = [(0, a, Ok(())), (0, "acme/b", Ok(())), (0, "acme/c", NO), (0, "globex/c", Ok(()))];
     check(rules, r#"{"scope": "tenant"}"#, &calls);
     // By all.
-    let rules = "allow if count([1 | some call in data.audit_log; call.timestamp > time.now_ns() - 60000000000]) < 2";
+    let rules =
+        "allow if count([1 | some call in data.audit_log; call.timestamp > time.now_ns() - 60000000000]) < 2";
     check(rules, r#"{"scope": "all"}"#, &[(0, a, Ok(())), (0, "acme/b", Ok(())), (0, "globex/c", NO)]);
     // With denials.
     let rules = "allow if count([1 | some call in data.audit_log; call.agent == input.agent; \
@@ -224,7 +225,11 @@ fn what_a_policy_reads() {
         }
         allow if { count(data.audit_log) == 2; data.audit_log[0].id != data.audit_log[1].id; data.audit_log[1].timestamp == time.now_ns() - 1 }"#;
     let a = "acme/crew";
-    check(rules, r#"{"accept_unproven": true}"#, &[(0, a, Ok(())), (5, a, Ok(())), (1, a, Ok(())), (0, a, NO)]);
+    check(
+        rules,
+        r#"{"accept_unproven": true}"#,
+        &[(0, a, Ok(())), (5, a, Ok(())), (1, a, Ok(())), (0, a, NO)],
+    );
 }
 
 /// A random number below `most`.
@@ -265,10 +270,17 @@ impl Workers {
 
     fn interrupt_here(&self) {
         match self.random(12) {
-            0 => self.shared.now.set(self.shared.now.get() + i64::try_from(self.random(2_000_000_000)).unwrap()),
-            1 => self.shared.now.set(self.shared.now.get() - i64::try_from(self.random(100_000_000)).unwrap()),
+            0 => self
+                .shared
+                .now
+                .set(self.shared.now.get() + i64::try_from(self.random(2_000_000_000)).unwrap()),
+            1 => {
+                self.shared.now.set(self.shared.now.get() - i64::try_from(self.random(100_000_000)).unwrap())
+            }
             2..=4 if self.depth.get() < 5 => self.call(),
-            5 if self.depth.get() < 5 => Sweep::new(u32::try_from(self.random(8192)).unwrap()).turn(&self.log, self).unwrap(),
+            5 if self.depth.get() < 5 => {
+                Sweep::new(u32::try_from(self.random(8192)).unwrap()).turn(&self.log, self).unwrap()
+            }
             _ => {}
         }
     }
@@ -277,7 +289,8 @@ impl Workers {
         let agent = format!("agent-{}", self.random(3));
         let identity = identity("acme", &agent);
         let headers = [(":method", "GET"), (":authority", "h"), (":path", "/")];
-        let request = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
+        let request =
+            Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
         let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
         let operation = catalog.operation(&request);
         let window = self.log.window_ns();
@@ -294,7 +307,11 @@ impl Workers {
             let kinds = vec![true; calls.kinds()];
             let count = calls.count(now - window + 1..=i64::MAX, &kinds);
             if is_looked_at {
-                let timestamps = document.as_array().unwrap().iter().map(|call| call[&Value::from("timestamp")].as_i64().unwrap());
+                let timestamps = document
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|call| call[&Value::from("timestamp")].as_i64().unwrap());
                 assert_eq!(count, timestamps.filter(|timestamp| *timestamp > now - window).count());
             }
             if count < self.limit { Ok(now) } else { Err(Denial::PolicyDenied(Box::default())) }
@@ -359,7 +376,8 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
         for instants in by_subject.values_mut() {
             instants.sort_unstable();
             for (at, now) in instants.iter().enumerate() {
-                let since = instants[..=at].iter().filter(|earlier| **earlier > now - log.window_ns()).count();
+                let since =
+                    instants[..=at].iter().filter(|earlier| **earlier > now - log.window_ns()).count();
                 assert!(since <= limit, "seed {seed}: {since} calls within the window that ends at {now}");
             }
         }
@@ -367,8 +385,13 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
         let now = workers.shared.now.get();
         for agent in ["agent-0", "agent-1", "agent-2"] {
             let subject = if scope == Scope::Agent { agent } else { "" };
-            let since = by_subject.get(subject).and_then(|instants| instants.last()).map_or(now, |last| now.max(*last)) - log.window_ns();
-            let expect: Vec<i64> = by_subject.get(subject).into_iter().flatten().copied().filter(|at| *at >= since).collect();
+            let since = by_subject
+                .get(subject)
+                .and_then(|instants| instants.last())
+                .map_or(now, |last| now.max(*last))
+                - log.window_ns();
+            let expect: Vec<i64> =
+                by_subject.get(subject).into_iter().flatten().copied().filter(|at| *at >= since).collect();
             assert_eq!(instants(&log, &workers.shared, agent), expect, "seed {seed}, {agent}");
         }
         let (of_tenants, total) = workers.shared.paid(&log);
@@ -384,14 +407,16 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
 fn instants(log: &AuditLog, shared: &Shared, agent: &str) -> Vec<i64> {
     let mut seen = Vec::new();
     let headers = [(":method", "GET"), (":authority", "h"), (":path", "/")];
-    let request = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
+    let request =
+        Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
     let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
-    let outcome: Judged<()> = log.settle(&identity("acme", agent), &catalog.operation(&request), shared, |calls, _| {
-        let document = calls.document();
-        let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
-        seen = document.as_array().unwrap().iter().map(timestamp).collect();
-        Err(Denial::NoPolicy)
-    });
+    let outcome: Judged<()> =
+        log.settle(&identity("acme", agent), &catalog.operation(&request), shared, |calls, _| {
+            let document = calls.document();
+            let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
+            seen = document.as_array().unwrap().iter().map(timestamp).collect();
+            Err(Denial::NoPolicy)
+        });
     assert_eq!(outcome, Err(Denial::NoPolicy));
     seen
 }
@@ -499,7 +524,13 @@ fn a_hundred_thousand_agents_with_twenty_calls_each_have_room() {
     for at in 0..agents {
         for call in 0..20 {
             let method = if call % 2 == 0 { "POST" } else { "GET" };
-            ask(&authorizer, &shared, (&format!("tenant-{}", at % 7), &format!("agent-of-some-name-{at}")), method).unwrap();
+            ask(
+                &authorizer,
+                &shared,
+                (&format!("tenant-{}", at % 7), &format!("agent-of-some-name-{at}")),
+                method,
+            )
+            .unwrap();
         }
     }
     let each = shared.paid(&log).1 * CHUNK / agents;
@@ -515,7 +546,8 @@ fn kinds_of_calls_that_are_gone_take_no_room() {
     for call in 0..1000_i64 {
         let shard = shard::Shard::parse(&bytes).unwrap();
         let block = shard.sealed(&subject.key).map(|block| block.open().unwrap());
-        let mut draft = block.as_ref().map_or_else(|| shard::Draft::new(&subject.key, 0), shard::Block::draft);
+        let mut draft =
+            block.as_ref().map_or_else(|| shard::Draft::new(&subject.key, 0), shard::Block::draft);
         draft.forget(block.as_ref().map_or(0, |block| block.older_than(call - 10)));
         let action = format!("tools/call:{call}");
         let face = subject::Face {
@@ -532,7 +564,10 @@ fn kinds_of_calls_that_are_gone_take_no_room() {
         let faces: Vec<subject::Face<'_>> = block.faces().collect();
         for entry in block.entries(0) {
             let kept = faces[usize::from(entry.face)];
-            assert_eq!((kept.texts[5], kept.is_allowed), (format!("tools/call:{}", entry.timestamp).as_str(), entry.timestamp % 3 == 0));
+            assert_eq!(
+                (kept.texts[5], kept.is_allowed),
+                (format!("tools/call:{}", entry.timestamp).as_str(), entry.timestamp % 3 == 0)
+            );
         }
         assert_eq!(block.len(), usize::try_from(call.min(10) + 1).unwrap());
     }
@@ -575,7 +610,8 @@ fn check_look(rules: &str, audit_log: &str, expect: Option<&str>) {
     let log = Config::read(&config, &|_| None).unwrap().audit_log;
     let rule = crate::policy::RulePath::parse("hexr/authz/allow").unwrap();
     let budget = crate::policy::Budget { milliseconds: 50 };
-    let data = crate::policy::Data::from_json(r#"{"limits": {"ns": 60000000000, "far": 61000000000}}"#).unwrap();
+    let data =
+        crate::policy::Data::from_json(r#"{"limits": {"ns": 60000000000, "far": 61000000000}}"#).unwrap();
     let policy = crate::policy::Policy::compile(&[module], &data, &rule, budget, &log);
     let errors = policy.err().map(|errors| errors.to_string());
     match (&errors, expect) {
@@ -607,16 +643,28 @@ fn how_far_a_policy_looks_back_is_read_from_its_text() {
         check_look(&counting(&body), "{}", None);
     }
     for (body, expect) in [
-        (format!("{own}; c.timestamp > time.now_ns() - 60000000001"), "a.rego:2:21: the policy looks back 60.000000001 seconds, but"),
-        (format!("{own}; c.timestamp > time.now_ns() - data.limits.far"), "a.rego:2:21: the policy looks back 61 seconds"),
-        (format!("{own}; c.timestamp > time.now_ns() - time.parse_duration_ns(\"1h\")"), "a.rego:2:21: the policy looks back 3600 seconds"),
+        (
+            format!("{own}; c.timestamp > time.now_ns() - 60000000001"),
+            "a.rego:2:21: the policy looks back 60.000000001 seconds, but",
+        ),
+        (
+            format!("{own}; c.timestamp > time.now_ns() - data.limits.far"),
+            "a.rego:2:21: the policy looks back 61 seconds",
+        ),
+        (
+            format!("{own}; c.timestamp > time.now_ns() - time.parse_duration_ns(\"1h\")"),
+            "a.rego:2:21: the policy looks back 3600 seconds",
+        ),
         (own.to_owned(), "a.rego:2:21: how far this looks back cannot be read"),
         (format!("{own}; c.timestamp < time.now_ns() - 5"), "a.rego:2:21: how far"),
         (format!("{own}; c.timestamp > time.now_ns() - input.role"), "a.rego:2:21: how far"),
         (format!("{own}; not c.timestamp > time.now_ns() - 5"), "a.rego:2:21: how far"),
         (format!("{own}; count([1 | {minute}]) == 1"), "a.rego:2:21: how far"),
         (format!("{own}; c.timestamp + 1 > time.now_ns() - 5"), "a.rego:2:21: how far"),
-        (minute.to_owned(), "a.rego:2:21: this looks at calls that `data.audit_log` does not have with `audit_log.scope` `agent`"),
+        (
+            minute.to_owned(),
+            "a.rego:2:21: this looks at calls that `data.audit_log` does not have with `audit_log.scope` `agent`",
+        ),
         (format!("c.agent == input.role; {minute}"), "a.rego:2:21: this looks at calls"),
         (format!("not {own}; {minute}"), "a.rego:2:21: this looks at calls"),
         (format!("c.tenant == input.tenant; {minute}"), "a.rego:2:21: this looks at calls"),
@@ -633,15 +681,31 @@ fn how_far_a_policy_looks_back_is_read_from_its_text() {
     check_look(&counting(hour), r#"{"window_seconds": 3600}"#, None);
     // Rules and functions.
     let function = "in_last(ns) := count([1 | some c in data.audit_log; c.agent == input.agent; c.timestamp > time.now_ns() - ns])";
-    check_look(&format!("allow if {{ in_last(1000) < 3; in_last(60000000000) < 9 }}\n{function}"), "{}", None);
+    check_look(
+        &format!("allow if {{ in_last(1000) < 3; in_last(60000000000) < 9 }}\n{function}"),
+        "{}",
+        None,
+    );
     let expect = "a.rego:3: looks back 61 seconds";
-    check_look(&format!("allow if {{ in_last(1000) < 3; in_last(61000000000) < 9 }}\n{function}"), "{}", Some(expect));
+    check_look(
+        &format!("allow if {{ in_last(1000) < 3; in_last(61000000000) < 9 }}\n{function}"),
+        "{}",
+        Some(expect),
+    );
     check_look(&format!("allow if in_last(input.role) < 3\n{function}"), "{}", Some("a.rego:3:"));
     let conditions = "own(c) if c.agent == input.agent\nrecent(c) if c.timestamp > cutoff\ncutoff := time.now_ns() - window\nwindow := 60000000000";
     check_look(&format!("{}\n{conditions}", counting("own(c); recent(c)")), "{}", None);
     check_look(&format!("{}\n{conditions}", counting("own(c); not recent(c)")), "{}", FAR);
-    check_look(&format!("{}\n{conditions}\nrecent(c) if c.action == \"a\"", counting("own(c); recent(c)")), "{}", FAR);
-    check_look(&format!("{}\n{conditions}\ndefault recent(_) := true", counting("own(c); recent(c)")), "{}", FAR);
+    check_look(
+        &format!("{}\n{conditions}\nrecent(c) if c.action == \"a\"", counting("own(c); recent(c)")),
+        "{}",
+        FAR,
+    );
+    check_look(
+        &format!("{}\n{conditions}\ndefault recent(_) := true", counting("own(c); recent(c)")),
+        "{}",
+        FAR,
+    );
     // A rule that nothing needs may look anywhere; what is needed through others may not.
     check_look("allow if true\nunused := data.audit_log", "{}", None);
     check_look("allow if a\na if b[1]\nb contains count(data.audit_log)", "{}", Some("a.rego:4:"));
@@ -663,4 +727,47 @@ fn how_far_a_policy_looks_back_is_read_from_its_text() {
     }
     let alias = "allow if count([1 | log := data.audit_log; some c in log; c.agent == input.agent; c.timestamp > time.now_ns() - 5]) < 2";
     check_look(alias, "{}", None);
+}
+
+#[test]
+fn the_shipped_function_counts_is_proven_and_is_recognised() {
+    let module = |path: &str, text: &str| crate::policy::Module {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        dialect: None,
+    };
+    let shipped = module("calls.rego", include_str!("../../../../policies/calls/calls.rego"));
+    let compile = |duration: &str| {
+        let text =
+            format!("package hexr.authz\nimport data.hexr.calls\nallow if calls.in_last(\"{duration}\") < 3");
+        let rule = crate::policy::RulePath::parse("hexr/authz/allow").unwrap();
+        // Too little work for walking over thousands of calls.
+        let budget = crate::policy::Budget { milliseconds: 1 };
+        let modules = [module("authz.rego", &text), shipped.clone()];
+        crate::policy::Policy::compile(
+            &modules,
+            &crate::policy::Data::default(),
+            &rule,
+            budget,
+            &AuditLog::default(),
+        )
+    };
+    let error = |duration| compile(duration).map(drop).unwrap_err().to_string();
+    assert!(error("61s").contains("the policy looks back 61 seconds"), "{}", error("61s"));
+    assert!(error("soon").contains("how far this looks back cannot be read"), "{}", error("soon"));
+    let (mut authorizer, shared) = (
+        authorizer("allow if { true; not data.audit_log.x }", r#"{"accept_unproven": true}"#),
+        Shared::at(START),
+    );
+    for _ in 0..5_000 {
+        ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
+    }
+    authorizer.activate(crate::authorizer::ActivePolicy {
+        policy: Rc::new(compile("1m").unwrap()),
+        revision: String::new(),
+    });
+    let denial = ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap_err();
+    assert_eq!(denial.reason().code(), "policy_denied", "{denial}");
+    shared.now.set(shared.now.get() + 60 * SECOND);
+    ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
 }

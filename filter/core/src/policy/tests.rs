@@ -117,12 +117,15 @@ fn a_bound_dialect_binds() {
         dialect: Some(dialect),
     };
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
-    let compile = |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET, &AuditLog::default());
+    let compile =
+        |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET, &AuditLog::default());
     assert!(compile(Dialect::V0).is_ok());
     assert!(compile(Dialect::V1).is_err());
     let bare = Module { text: "package hexr.authz\nallow".to_owned(), ..module(Dialect::V0) };
-    let error =
-        Policy::compile(&[bare], &Data::default(), &rule, BUDGET, &AuditLog::default()).map(|_| ()).unwrap_err().to_string();
+    let error = Policy::compile(&[bare], &Data::default(), &rule, BUDGET, &AuditLog::default())
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a.rego:2:1: this rule has neither a value nor a body"), "{error}");
 }
 
@@ -226,7 +229,9 @@ fn time_runs_out_inside_of_a_function_too() {
     let module = "package hexr.authz\nallow if f(1)\nf(y) if { x := numbers.range(1, 3000); some a in x; some b in x; a + b + y == 0 }";
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
     let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
-    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default()).unwrap();
+    let policy =
+        Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default())
+            .unwrap();
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
 }
 
@@ -246,7 +251,9 @@ fn an_endless_evaluation_ends() {
     let module = "package hexr.authz\nallow if { x := numbers.range(1, 3000); some a in x; some b in x; some c in x; a + b + c == 0 }";
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
     let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
-    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default()).unwrap();
+    let policy =
+        Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default())
+            .unwrap();
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)), "the policy is usable after it");
 }

@@ -48,8 +48,7 @@ pub(super) enum Comparison {
 }
 
 /// The fields that calls of one kind have in common.
-const FIELDS_OF_KIND: [&str; 7] =
-    ["tenant", "agent", "role", "spiffe_id", "service", "action", "decision"];
+const FIELDS_OF_KIND: [&str; 7] = ["tenant", "agent", "role", "spiffe_id", "service", "action", "decision"];
 const TIMESTAMP: &str = "timestamp";
 const ID: &str = "id";
 
@@ -94,7 +93,8 @@ impl Choice {
         }
         // A name for a field is for what is collected, and for nothing else.
         let uses_name = |step: &Step| named.iter().any(|(slot, _)| uses(step, *slot).0 > 0);
-        let other_uses = after.iter().zip(&tests).any(|(step, test)| !matches!(test, Test::Nothing) && uses_name(step));
+        let other_uses =
+            after.iter().zip(&tests).any(|(step, test)| !matches!(test, Test::Nothing) && uses_name(step));
         if other_uses {
             return None;
         }

@@ -194,13 +194,7 @@ impl<'p> Reader<'p> {
         operands.into_iter().for_each(|operand| self.operand(operand, locals, at));
     }
 
-    fn scan(
-        &mut self,
-        scan: &'p Scan,
-        locals: &mut Locals,
-        at: Position,
-        own: &mut Vec<(usize, Position)>,
-    ) {
+    fn scan(&mut self, scan: &'p Scan, locals: &mut Locals, at: Position, own: &mut Vec<(usize, Position)>) {
         for hop in &scan.hops {
             match hop {
                 Hop::Key(key) => self.operand(key, locals, at),
@@ -411,7 +405,8 @@ impl<'p> Reader<'p> {
     /// The value of a rule with a single definition without conditions on anything that is not known.
     fn known_rule(&self, id: RuleId) -> Known {
         let Some(rule) = self.program.rules.get(id) else { return Known::Unknown };
-        let ([definition], None, RuleKind::Complete) = (rule.definitions.as_slice(), &rule.default, rule.kind)
+        let ([definition], None, RuleKind::Complete) =
+            (rule.definitions.as_slice(), &rule.default, rule.kind)
         else {
             return Known::Unknown;
         };
@@ -518,10 +513,14 @@ fn apply(builtin: &builtins::Builtin, arguments: &[Known]) -> Known {
     match (builtin.name, arguments) {
         ("time.now_ns", []) => return Known::Now(0),
         ("minus", [Known::Now(offset), Known::Value(value)]) => {
-            return integer(value).and_then(|value| offset.checked_sub(value)).map_or(Known::Unknown, Known::Now);
+            return integer(value)
+                .and_then(|value| offset.checked_sub(value))
+                .map_or(Known::Unknown, Known::Now);
         }
         ("plus", [Known::Now(offset), Known::Value(value)] | [Known::Value(value), Known::Now(offset)]) => {
-            return integer(value).and_then(|value| offset.checked_add(value)).map_or(Known::Unknown, Known::Now);
+            return integer(value)
+                .and_then(|value| offset.checked_add(value))
+                .map_or(Known::Unknown, Known::Now);
         }
         ("minus", [Known::Now(0), Known::Field(number, field)]) if field == "timestamp" => {
             return Known::Age(*number);

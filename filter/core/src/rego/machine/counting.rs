@@ -40,9 +40,7 @@ impl<'p> Machine<'p> {
                 self.deeper(|machine| machine.counted_in_rule(choice, definition))
             }
             Operand::Comprehension(comprehension) => match &comprehension.choice {
-                Some(choice) => {
-                    self.deeper(|machine| machine.counted_in(choice, &comprehension.block.steps))
-                }
+                Some(choice) => self.deeper(|machine| machine.counted_in(choice, &comprehension.block.steps)),
                 None => Ok(None),
             },
             _ => Ok(None),

@@ -1,0 +1,255 @@
+//! `cargo bench -p hexr-authz-core`: whether rate limits are exact, and what a limited decision costs.
+//!
+//! Native, with threads as workers. They share a map as Envoy's workers share its data: one lock, values copied under it,
+//! a version for compare-and-swap. What Envoy adds is measured there.
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    error::Error,
+    rc::Rc,
+    sync::{
+        Barrier, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use hexr_authz_core::{
+    audit_log::{Ledger, LedgerFault, Swap, Versioned},
+    authorizer::Authorizer,
+    config::Config,
+    decision::{Decision, DecisionId},
+    identity::Peer,
+    policy::Moment,
+    request::Request,
+    timestamp::Timestamp,
+};
+use rcgen::{CertificateParams, KeyPair, SanType, string::Ia5String};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+const WORKERS: usize = 4;
+
+/// What Envoy's shared data is to its workers.
+#[derive(Default)]
+struct Shared {
+    values: Mutex<HashMap<String, (Vec<u8>, u32)>>,
+    outruns: AtomicU64,
+}
+
+impl Ledger for Shared {
+    fn read(&self, key: &str) -> Result<Versioned, LedgerFault> {
+        let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let (value, version) = values.get(key).cloned().unwrap_or_default();
+        Ok(Versioned { value, version })
+    }
+
+    fn replace(&self, key: &str, value: &[u8], version: u32) -> Result<Swap, LedgerFault> {
+        let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = values.entry(key.to_owned()).or_default();
+        if known.1 != version {
+            self.outruns.fetch_add(1, Ordering::Relaxed);
+            return Ok(Swap::Outrun);
+        }
+        // Versions here count by key, and no key is written four billion times.
+        *known = (value.to_vec(), version + 1);
+        Ok(Swap::Done)
+    }
+
+    fn now(&self) -> Result<Timestamp, LedgerFault> {
+        now().map_err(|error| LedgerFault(error.to_string()))
+    }
+}
+
+fn now() -> Outcome<Timestamp> {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+    Ok(Timestamp::from_unix_nanos(i64::try_from(nanos)?))
+}
+
+/// The operator's own way to write it, with so many calls in an hour.
+fn authorizer(limit: usize) -> Outcome<Authorizer> {
+    let policy = format!(
+        "package hexr.authz\nallow {{ count(recent_calls) < {limit} }}\nrecent_calls[call] {{\n  call := data.audit_log[_]\n  \
+         call.agent == input.agent\n  call.timestamp > time.now_ns() - 3600000000000\n}}\n"
+    );
+    let config = serde_json::json!({
+        "identity": {"trust_domains": [{"name": "hexr.cloud"}]},
+        "policy": {"modules": {"authz.rego": policy}},
+        "catalog": {"services": [{"service": "gcp_bigquery", "hosts": ["h"], "kind": "http",
+            "actions": [{"action": "query", "method": "POST", "path": "/**"}]}]},
+        "audit_log": {"window_seconds": 3600, "tenant_bytes": 64 << 20},
+    });
+    let config = Config::read(&config.to_string(), &|_| None).map_err(|problems| problems.to_string())?;
+    Ok(Authorizer::new(Rc::new(config)))
+}
+
+fn certificates(count: usize) -> Outcome<Vec<String>> {
+    let key = KeyPair::generate()?;
+    (0..count)
+        .map(|agent| {
+            let id = format!("spiffe://hexr.cloud/agent/tenant-{}/agent-{agent:06}/researcher", agent % 97);
+            let mut params = CertificateParams::default();
+            params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(id)?)];
+            Ok(params.self_signed(&key)?.pem())
+        })
+        .collect()
+}
+
+fn peers(authorizer: &Authorizer, certificates: &[String]) -> Vec<Peer> {
+    let trust_domains = &authorizer.config().trust_domains;
+    certificates.iter().map(|pem| trust_domains.identify(pem.as_bytes())).collect()
+}
+
+/// Decides once; the reason of a refusal.
+fn ask(authorizer: &Authorizer, peer: &Peer, ledger: &dyn Ledger) -> Outcome<Option<&'static str>> {
+    let headers: [(&[u8], &[u8]); 3] = [(b":method", b"POST"), (b":authority", b"h"), (b":path", b"/")];
+    let request = Request::parse(headers.into_iter());
+    let moment = Moment { now: now()?, seed: 0, is_over: &|| false };
+    match authorizer.decide(peer, &request, moment, ledger, DecisionId::from_random([0; 16])) {
+        Decision::Allow(_) => Ok(None),
+        Decision::Deny(refusal) => Ok(Some(refusal.denial.reason().code())),
+    }
+}
+
+/// As many agents as it takes, each asked by all workers until all of its calls are used up, at the same time.
+fn exactness(agents: usize, limit: usize) -> Outcome<()> {
+    let (shared, certificates) = (Shared::default(), certificates(agents)?);
+    let barrier = Barrier::new(WORKERS);
+    let asked_by_each = limit / WORKERS + limit / 10;
+    let worker = || -> Outcome<(Vec<u32>, HashMap<&'static str, u64>)> {
+        let authorizer = authorizer(limit)?;
+        let peers = peers(&authorizer, &certificates);
+        let (mut allowed, mut refused) = (Vec::new(), HashMap::new());
+        barrier.wait();
+        for peer in &peers {
+            let mut of_agent = 0;
+            for _ in 0..asked_by_each {
+                match ask(&authorizer, peer, &shared)? {
+                    None => of_agent += 1,
+                    Some(reason) => *refused.entry(reason).or_default() += 1,
+                }
+            }
+            allowed.push(of_agent);
+            // All of them ask for the same agent at the same time.
+            barrier.wait();
+        }
+        Ok((allowed, refused))
+    };
+    let began = Instant::now();
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+    });
+    let took = began.elapsed();
+    let (mut by_agent, mut refused) = (vec![0_u64; agents], HashMap::<&str, u64>::new());
+    for result in results {
+        let (allowed, reasons) = result?;
+        by_agent.iter_mut().zip(allowed).for_each(|(sum, of_worker)| *sum += u64::from(of_worker));
+        reasons.into_iter().for_each(|(reason, count)| *refused.entry(reason).or_default() += count);
+    }
+    let most = limit as u64;
+    let over: u64 = by_agent.iter().map(|allowed| allowed.saturating_sub(most)).sum();
+    let under: u64 = by_agent.iter().map(|allowed| most.saturating_sub(*allowed)).sum();
+    println!("exactness: {agents} agents of {limit} calls, {WORKERS} workers, {took:.1?}");
+    println!("  admitted {}, over {over}, under {under}", by_agent.iter().sum::<u64>());
+    println!("  races lost {}, refused {refused:?}", shared.outruns.load(Ordering::Relaxed));
+    let contention = refused.get("audit_log_contention").copied().unwrap_or_default();
+    if over > 0 || under > 0 || contention > 0 {
+        return Err("the limit was not exact".into());
+    }
+    Ok(())
+}
+
+/// A ledger that forgets what was written, so that every decision is the same.
+struct Frozen<'a> {
+    shared: &'a Shared,
+    version: Cell<u32>,
+}
+
+impl Ledger for Frozen<'_> {
+    fn read(&self, key: &str) -> Result<Versioned, LedgerFault> {
+        self.shared.read(key)
+    }
+
+    fn replace(&self, key: &str, value: &[u8], _version: u32) -> Result<Swap, LedgerFault> {
+        // As much work as a write: a copy, under the lock, of what goes away again.
+        self.version.set(self.version.get().wrapping_add(1));
+        let _values = self.shared.values.lock().unwrap_or_else(PoisonError::into_inner);
+        std::hint::black_box((key.to_owned(), value.to_vec()));
+        Ok(Swap::Done)
+    }
+
+    fn now(&self) -> Result<Timestamp, LedgerFault> {
+        self.shared.now()
+    }
+}
+
+/// The median time of a decision in microseconds, with agents taken in turn.
+fn cost(authorizer: &Authorizer, peers: &[Peer], shared: &Shared) -> Outcome<f64> {
+    let frozen = Frozen { shared, version: Cell::new(0) };
+    let mut times = Vec::new();
+    let mut turn = peers.iter().cycle().step_by(peers.len() / 7 * 3 + 1);
+    for _ in 0..60 {
+        let began = Instant::now();
+        for peer in turn.by_ref().take(200) {
+            ask(authorizer, peer, &frozen)?;
+        }
+        times.push(began.elapsed().as_secs_f64() * 1e6 / 200.0);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times.get(times.len() / 2).copied().unwrap_or(f64::NAN))
+}
+
+fn fill(authorizer: &Authorizer, peers: &[Peer], calls: usize) -> Outcome<Shared> {
+    let shared = Shared::default();
+    for _ in 0..calls {
+        for peer in peers {
+            if let Some(reason) = ask(authorizer, peer, &shared)? {
+                return Err(format!("refused while filling: {reason}").into());
+            }
+        }
+    }
+    Ok(shared)
+}
+
+fn by_calls() -> Outcome<()> {
+    println!("\ncost of a decision by calls in the window, µs");
+    println!("{:>8}{:>12}{:>12}", "calls", "allowed", "denied");
+    let certificates = certificates(1)?;
+    for calls in [0, 10, 100, 1_000, 5_000] {
+        let (allowing, denying) = (authorizer(1_000_000)?, authorizer(calls)?);
+        let shared = fill(&allowing, &peers(&allowing, &certificates), calls)?;
+        let allowed = cost(&allowing, &peers(&allowing, &certificates), &shared)?;
+        let denied = cost(&denying, &peers(&denying, &certificates), &shared)?;
+        println!("{calls:>8}{allowed:>12.2}{denied:>12.2}");
+    }
+    Ok(())
+}
+
+fn by_agents() -> Outcome<()> {
+    println!("\ncost of a decision by agents with 20 calls each, µs");
+    println!("{:>8}{:>12}{:>16}", "agents", "allowed", "MiB in all");
+    for agents in [10, 1_000, 100_000] {
+        let certificates = certificates(agents)?;
+        let authorizer = authorizer(1_000_000)?;
+        let peers = peers(&authorizer, &certificates);
+        let shared = fill(&authorizer, &peers, 20)?;
+        let allowed = cost(&authorizer, &peers, &shared)?;
+        let values = shared.values.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes: usize = values.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
+        println!("{agents:>8}{allowed:>12.2}{:>16.1}", bytes as f64 / f64::from(1 << 20));
+    }
+    Ok(())
+}
+
+fn main() -> Outcome<()> {
+    // `cargo test --benches` and tools that list tests pass arguments of their own.
+    if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
+        return Ok(());
+    }
+    by_calls()?;
+    by_agents()?;
+    println!();
+    exactness(10_000, 100)
+}
