@@ -49,8 +49,7 @@ pub(super) fn account_of(key: &[u8]) -> &[u8] {
 }
 
 fn write_account(key: &mut Vec<u8>, parts: &[&str]) {
-    // Neither part has a NUL in it: both are of a SPIFFE ID or of the configuration's JSON, where it is an escape that
-    // no certificate's tenant can equal.
+    // A trust domain has no NUL in it, so that the first one ends it.
     let account = parts.join("\0");
     key.extend(u16::try_from(account.len()).unwrap_or(u16::MAX).to_le_bytes());
     key.extend(account.as_bytes());

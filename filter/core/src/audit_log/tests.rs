@@ -771,3 +771,32 @@ fn the_shipped_function_counts_is_proven_and_is_recognised() {
     shared.now.set(shared.now.get() + 60 * SECOND);
     ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
 }
+
+#[test]
+fn the_tests_of_the_shipped_function_pass() {
+    let module = |path: &str, text: &str| crate::policy::Module {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        dialect: None,
+    };
+    let tests = include_str!("../../../../policies/calls/calls_test.rego");
+    let modules = [
+        module("calls.rego", include_str!("../../../../policies/calls/calls.rego")),
+        module("calls_test.rego", tests),
+    ];
+    let library = crate::policy::Library::compile(&modules, &crate::policy::Data::default()).unwrap();
+    let names: Vec<&str> =
+        tests.lines().filter_map(|line| line.split_once(" if ")?.0.strip_prefix("test_")).collect();
+    assert_eq!(names.len(), 4);
+    for name in names {
+        let path = ["hexr", "calls_test", &format!("test_{name}")];
+        let question = crate::policy::Question {
+            path: &path,
+            input: Some(r#"{"agent": "crew"}"#),
+            now_ns: 0,
+            work: 1_000_000,
+            is_indexed: true,
+        };
+        assert_eq!(library.ask(question), Ok(Some("true".to_owned())), "{name}");
+    }
+}

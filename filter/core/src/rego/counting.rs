@@ -98,14 +98,11 @@ impl Choice {
         if other_uses {
             return None;
         }
-        let is_distinct = match term {
-            Operand::Local(slot) if *slot == call => true,
-            Operand::Local(slot) => match named.iter().find(|(name, _)| name == slot) {
-                Some((_, field)) => !is_set || field == ID,
-                None => false,
-            },
-            Operand::Constant(value) => !is_set && *value != Value::Undefined,
-            _ => false,
+        let is_distinct = if let Operand::Local(slot) = term {
+            let field = named.iter().find(|(name, _)| name == slot).map(|(_, field)| field);
+            *slot == call || field.is_some_and(|field| !is_set || field == ID)
+        } else {
+            !is_set && matches!(term, Operand::Constant(value) if *value != Value::Undefined)
         };
         is_distinct.then_some(Self { walk, call, tests })
     }

@@ -260,9 +260,10 @@ impl<'p> Reader<'p> {
         for definition in rule.definitions.iter().chain(&rule.default) {
             let mut locals = Locals::new();
             for (parameter, argument) in definition.parameters.iter().zip(arguments) {
-                match parameter {
-                    Pattern::Bind(slot) => drop(locals.insert(*slot, argument.clone())),
-                    other => self.reads_in_pattern(other, &Locals::new(), at),
+                if let Pattern::Bind(slot) = parameter {
+                    locals.insert(*slot, argument.clone());
+                } else {
+                    self.reads_in_pattern(parameter, &Locals::new(), at);
                 }
             }
             self.definition(definition, locals);
@@ -364,13 +365,11 @@ impl<'p> Reader<'p> {
     }
 
     fn reads_log(&self, operand: &Operand) -> bool {
-        match operand {
-            Operand::Base(path) => path.first().is_none_or(|first| *first == Value::from(AUDIT_LOG)),
-            Operand::Document(node, keys) => {
-                *node == Tree::ROOT && !matches!(keys.first(), Some(Operand::Constant(_)))
-            }
-            _ => false,
+        if let Operand::Base(path) = operand {
+            return path.first().is_none_or(|first| *first == Value::from(AUDIT_LOG));
         }
+        matches!(operand, Operand::Document(node, keys)
+            if *node == Tree::ROOT && !matches!(keys.first(), Some(Operand::Constant(_))))
     }
 
     // --- what is known
@@ -398,7 +397,12 @@ impl<'p> Reader<'p> {
                     _ => Known::Unknown,
                 }
             }
-            _ => Known::Unknown,
+            Operand::Keyed(..)
+            | Operand::Document(..)
+            | Operand::Array(_)
+            | Operand::Set(_)
+            | Operand::Object(_)
+            | Operand::Comprehension(_) => Known::Unknown,
         }
     }
 
@@ -502,10 +506,8 @@ fn value(value: &Value) -> Known {
 }
 
 fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) if number.is_integer() => number.as_i64(),
-        _ => None,
-    }
+    let Value::Number(number) = value else { return None };
+    if number.is_integer() { number.as_i64() } else { None }
 }
 
 /// What a builtin answers, as far as its arguments are known.
@@ -532,10 +534,7 @@ fn apply(builtin: &builtins::Builtin, arguments: &[Known]) -> Known {
     }
     let constants: Option<Vec<Value>> = arguments
         .iter()
-        .map(|argument| match argument {
-            Known::Value(value) => Some(value.clone()),
-            _ => None,
-        })
+        .map(|argument| if let Known::Value(value) = argument { Some(value.clone()) } else { None })
         .collect();
     let Some(constants) = constants else { return Known::Unknown };
     let mut surroundings = Surroundings::new(0, 0, Work::new(CONSTANT_WORK));

@@ -31,20 +31,18 @@ impl<'p> Machine<'p> {
         if builtin.name != "count" {
             return Ok(None);
         }
-        match argument {
-            Operand::Rule(id) if !self.world.computed.contains_key(id) => {
-                let Some(rule) = self.program.rules.get(*id) else { return Ok(None) };
-                let (Some(choice), [definition]) = (&rule.choice, rule.definitions.as_slice()) else {
-                    return Ok(None);
-                };
-                self.deeper(|machine| machine.counted_in_rule(choice, definition))
-            }
-            Operand::Comprehension(comprehension) => match &comprehension.choice {
-                Some(choice) => self.deeper(|machine| machine.counted_in(choice, &comprehension.block.steps)),
-                None => Ok(None),
-            },
-            _ => Ok(None),
+        if let Operand::Comprehension(comprehension) = argument {
+            let Some(choice) = &comprehension.choice else { return Ok(None) };
+            return self.deeper(|machine| machine.counted_in(choice, &comprehension.block.steps));
         }
+        let Operand::Rule(id) = argument else { return Ok(None) };
+        let rule = self.program.rules.get(*id).filter(|_| !self.world.computed.contains_key(id));
+        let (Some(choice), Some([definition])) =
+            (rule.and_then(|rule| rule.choice.as_ref()), rule.map(|rule| rule.definitions.as_slice()))
+        else {
+            return Ok(None);
+        };
+        self.deeper(|machine| machine.counted_in_rule(choice, definition))
     }
 
     fn counted_in_rule(
@@ -135,10 +133,8 @@ impl<'p> Machine<'p> {
 
 /// An instant that a value is.
 fn instant(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) if number.is_integer() => number.as_i64(),
-        _ => None,
-    }
+    let Value::Number(number) = value else { return None };
+    if number.is_integer() { number.as_i64() } else { None }
 }
 
 // === impl Comparison ===
