@@ -207,11 +207,11 @@ impl Scope {
         }
     }
 
-    /// How many shards there are. A decision copies one, so that they have to be small: with 100,000 agents a dozen
+    /// How many shards there are. A decision copies one, so that they have to be small: with 100,000 agents three
     /// share one.
     const fn shards(self) -> u32 {
         match self {
-            Self::Agent => 8192,
+            Self::Agent => 32_768,
             Self::Tenant => 1024,
             Self::All => 1,
         }

@@ -3,7 +3,7 @@
 use super::{AuditLog, Ledger, LedgerFault, Swap, accounts, shard::Shard, subject::account_of};
 
 /// How many shards one turn looks at.
-const SHARDS_AT_ONCE: u32 = 8;
+const SHARDS_AT_ONCE: u32 = 32;
 
 /// A way through all shards, some at each turn.
 #[derive(Debug)]
