@@ -34,7 +34,7 @@ impl Sweep {
 }
 
 impl AuditLog {
-    fn sweep(&self, shard: u32, ledger: &dyn Ledger) -> Result<(), LedgerFault> {
+    pub(super) fn sweep(&self, shard: u32, ledger: &dyn Ledger) -> Result<(), LedgerFault> {
         let key = self.scope.shard_key(shard);
         let shared = ledger.read(&key)?;
         // What cannot be read is reported by the decision that needs it.

@@ -282,7 +282,9 @@ impl Workers {
             }
             2..=4 if self.depth.get() < 5 => self.call(),
             5 if self.depth.get() < 5 => {
-                Sweep::new(u32::try_from(self.random(32_768)).unwrap()).turn(&self.log, self).unwrap()
+                let agent = format!("agent-{}", self.random(3));
+                let subject = Subject::new(self.log.scope, &identity("acme", &agent));
+                self.log.sweep(subject.shard, self).unwrap();
             }
             _ => {}
         }
