@@ -34,7 +34,12 @@ impl Check {
     pub(crate) fn run(self) -> ExitCode {
         let mut findings = Vec::new();
         for path in &self.paths {
-            findings.extend(Source::new(path).pack(None, &self.decision, BUDGET).err());
+            match Source::new(path).pack(None, &self.decision, BUDGET) {
+                Ok(packed) => packed.slow_parts.iter().for_each(|part| {
+                    eprintln!("{}:{}: slow: {}", part.module, part.line, part.message);
+                }),
+                Err(finding) => findings.push(finding),
+            }
         }
         if let Some(path) = &self.config {
             findings.extend(check_config(path).err().map(|problems| {

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use regorus::unstable::{Module as ParsedModule, Ref, Rule, RuleHead};
+use regorus::{
+    Value,
+    unstable::{Module as ParsedModule, Ref, Rule, RuleHead},
+};
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, source_text};
-use crate::rego::{AUDIT_LOG, Position, Program, constant_path as static_path, position};
+use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text};
+use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +155,20 @@ impl Parsed {
         self.paths.iter().zip(&self.modules).map(package).collect()
     }
 
+    fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
+        let part = |(rule, tried, all): (RuleView<'_>, usize, usize)| SlowPart {
+            module: self.paths.get(rule.at.module).cloned().unwrap_or_default(),
+            line: usize::try_from(rule.at.line).unwrap_or(usize::MAX),
+            message: format!(
+                "{tried} of the {all} definitions of `data.{}` are tried one by one, because they compare no field of \
+                 the input, and no argument, with a constant (`input.tenant == \"acme\"`, `input.role in {{...}}`): \
+                 put what differs between them into data, and look it up",
+                path_text(rule.path)
+            ),
+        };
+        program.slow_rules().map(part).collect()
+    }
+
     fn refused(&self, at: Position, message: String) -> CompileError {
         CompileError::Refused {
             path: self.paths.get(at.module).cloned().unwrap_or_default(),
@@ -211,7 +228,10 @@ impl Policy {
             Some(entry) if program.dependence(entry).audit_log => {
                 Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))
             }
-            Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
+            Some(entry) => {
+                let slow_parts = parsed.slow_parts(&program);
+                Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages(), slow_parts))
+            }
             None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),
         }
     }
@@ -234,6 +254,11 @@ fn parse(module: &Module) -> Result<(Portable<'_>, Ref<ParsedModule>), CompileEr
         message: refused.message,
     })?;
     Portable::parse(module).map_err(|error| CompileError::Parse(one_line(&error)))
+}
+
+fn path_text(path: &[Value]) -> String {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.as_string().ok().map(|text| &**text)).collect();
+    parts.join(".")
 }
 
 /// Whether a rule is a name and nothing else. The evaluator takes it for `NAME := true`, OPA for a mistake.

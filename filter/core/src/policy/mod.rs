@@ -12,7 +12,7 @@ pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
-pub use library::{Library, Question};
+pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 
 use std::{cell::RefCell, fmt};
@@ -50,6 +50,18 @@ pub struct Policy {
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
     packages: Vec<Package>,
+    slow_parts: Vec<SlowPart>,
+}
+
+/// A part of a policy that costs more the larger it grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowPart {
+    /// The module's file.
+    pub module: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is slow, why, and how to mend it.
+    pub message: String,
 }
 
 /// What a decision takes from its caller, because the core has neither clock nor randomness.
@@ -129,6 +141,11 @@ impl Policy {
         Ok(outcome)
     }
 
+    /// What in it costs more the larger it grows.
+    pub fn slow_parts(&self) -> &[SlowPart] {
+        &self.slow_parts
+    }
+
     /// The packages of its modules.
     pub fn packages(&self) -> &[Package] {
         &self.packages
@@ -140,9 +157,10 @@ impl Policy {
         entry: usize,
         budget: Budget,
         packages: Vec<Package>,
+        slow_parts: Vec<SlowPart>,
     ) -> Self {
         let memory = Memory::for_rule(&program.dependence(entry));
-        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
+        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {

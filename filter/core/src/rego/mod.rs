@@ -53,6 +53,9 @@ pub(crate) struct Program {
     dependence: Vec<Dependence>,
 }
 
+/// So many definitions, tried one by one, take a decision from about a microsecond to several.
+const MANY_DEFINITIONS: usize = 64;
+
 /// What an evaluation is given.
 pub(crate) struct Asked<'a> {
     pub(crate) input: Value,
@@ -108,6 +111,15 @@ impl Program {
         self.rules.iter().map(|rule| RuleView {
             path: &rule.path,
             at: rule.definitions.first().or(rule.default.as_ref()).map(|first| first.at).unwrap_or_default(),
+        })
+    }
+
+    /// The rules of which many definitions are tried for every input, with how many of how many.
+    pub(crate) fn slow_rules(&self) -> impl Iterator<Item = (RuleView<'_>, usize, usize)> {
+        self.rules.iter().zip(self.rules()).filter_map(|(rule, view)| {
+            let all = rule.definitions.len();
+            let tried = rule.index.as_ref().map_or(all, index::Index::always);
+            (tried >= MANY_DEFINITIONS).then_some((view, tried, all))
         })
     }
 
