@@ -9,12 +9,15 @@ mod arrays;
 mod big_float;
 mod calendar;
 mod comparison;
+mod crypto;
 mod duration;
 mod encoding;
 mod float_text;
 mod glob;
 mod graph;
 mod json_text;
+mod jwk;
+mod jwt;
 mod letter_case;
 mod net;
 mod number;
@@ -27,6 +30,7 @@ mod regex_dialect;
 mod replace;
 mod semver;
 mod sets;
+mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
@@ -98,9 +102,11 @@ const DOMAINS: &[&[Builtin]] = &[
     arithmetic::BUILTINS,
     arrays::BUILTINS,
     comparison::BUILTINS,
+    crypto::BUILTINS,
     encoding::BUILTINS,
     glob::BUILTINS,
     graph::BUILTINS,
+    jwt::BUILTINS,
     net::BUILTINS,
     objects::BUILTINS,
     random::BUILTINS,
