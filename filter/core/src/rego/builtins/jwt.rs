@@ -72,12 +72,10 @@ impl<'t> Token<'t> {
 
     fn decode_header(&self, work: &mut Work) -> Outcome {
         let header = object(self.header, work)?;
-        match &header {
-            Value::Object(members) if members.get(&Value::from("enc")).is_some() => {
-                Err(Failure::undefined("JWT is a JWE object, which is not supported"))
-            }
-            _ => Ok(header),
+        if member(&header, "enc").is_some() {
+            return Err(Failure::undefined("JWT is a JWE object, which is not supported"));
         }
+        Ok(header)
     }
 
     /// What is signed.
@@ -93,30 +91,22 @@ fn object(part: &str, work: &mut Work) -> Outcome {
 }
 
 fn decoded_text(part: &str, work: &mut Work) -> Result<String, Failure> {
-    match decoded(base64url(part, work)?)? {
-        Value::String(text) => Ok(text.to_string()),
-        other => Err(mismatch(1, "string", &other)),
-    }
+    let value = decoded(base64url(part, work)?)?;
+    text(&value, 1).map(|text| text.to_string())
 }
 
 fn parse_object(text: &str, work: &mut Work) -> Outcome {
-    match json_text::parse(text, work)? {
-        object @ Value::Object(_) => Ok(object),
-        _ => Err(Failure::undefined("decoded JSON type was not an Object")),
+    let value = json_text::parse(text, work)?;
+    if matches!(value, Value::Object(_)) {
+        Ok(value)
+    } else {
+        Err(Failure::undefined("decoded JSON type was not an Object"))
     }
 }
 
 fn member<'v>(object: &'v Value, name: &str) -> Option<&'v Value> {
-    match object {
-        Value::Object(members) => members.get(&Value::from(name)),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Set(_)
-        | Value::Undefined => None,
-    }
+    let Value::Object(members) = object else { return None };
+    members.get(&Value::from(name))
 }
 
 // === impl Header ===
@@ -248,9 +238,11 @@ impl Constraints {
             let Value::String(name) = name else {
                 return Err(Failure::fatal("a constraint whose name is no string halts OPA"));
             };
-            let string = || match value {
-                Value::String(text) => Ok(text.to_string()),
-                _ => Err(Failure::undefined(format!("{name} constraint: must be a string"))),
+            let string = || {
+                let Value::String(text) = value else {
+                    return Err(Failure::undefined(format!("{name} constraint: must be a string")));
+                };
+                Ok(text.to_string())
             };
             match &**name {
                 "cert" => constraints.keys = Some(keys(&string()?, &mut surroundings.work)?),
@@ -308,10 +300,10 @@ impl Constraints {
 
     fn allows_audience(&self, audience: &Value) -> bool {
         let is_it = |audience: &Value| matches!(audience, Value::String(text) if **text == *self.audience);
-        match audience {
-            Value::Array(_) => elements(audience).unwrap_or_default().into_iter().any(is_it),
-            other => is_it(other),
+        if matches!(audience, Value::Array(_)) {
+            return elements(audience).unwrap_or_default().into_iter().any(is_it);
         }
+        is_it(audience)
     }
 
     /// Whether the claims of a token that is signed meet the constraints.

@@ -41,6 +41,9 @@ pub(super) enum Key {
     Secret(Vec<u8>),
 }
 
+/// The smallest RSA key that Go uses, in bits.
+const LEAST_RSA_BITS: usize = 1024;
+
 /// The largest RSA key, in bits.
 const MOST_RSA_BITS: usize = 8192;
 
@@ -60,7 +63,8 @@ impl Algorithm {
             "384" => 384,
             "512" => 512,
             _ => {
-                return matches!(name, "EdDSA" | "Ed25519").then_some(Self { family: Family::EdDsa, bits: 0 });
+                return matches!(name, "EdDSA" | "Ed25519")
+                    .then_some(Self { family: Family::EdDsa, bits: 0 });
             }
         };
         let family = match name.get(..2)? {
@@ -241,7 +245,9 @@ fn verifies_rsa(
     }
     let (n, e) = (BoxedUint::from_be_slice_vartime(modulus), BoxedUint::from_be_slice_vartime(exponent));
     // Keys that Go does not use either: below 1024 bits, or of even numbers.
-    let Ok(key) = rsa::PublicKey::new_with_max_size(n, e, MOST_RSA_BITS) else { return Ok(false) };
+    let Ok(key) = rsa::PublicKey::new_with_size_limits(n, e, LEAST_RSA_BITS..=MOST_RSA_BITS) else {
+        return Ok(false);
+    };
     let verified = match (algorithm.family, algorithm.bits) {
         (Family::RsaPkcs1, 256) => key.verify(Pkcs1v15Sign::new::<Sha256>(), digest, signature),
         (Family::RsaPkcs1, 384) => key.verify(Pkcs1v15Sign::new::<Sha384>(), digest, signature),
