@@ -116,9 +116,7 @@ fn needs(step: &Step, needed: &mut Vec<Operand>) {
         StepKind::Scan(scan) => vec![&scan.source],
         StepKind::Truthy(operand) | StepKind::Match(_, operand) => vec![operand],
         StepKind::Call(call) => call.arguments.iter().collect(),
-        StepKind::Scan(_) | StepKind::Not(_) | StepKind::Every(_) | StepKind::With(_) | StepKind::Fail => {
-            Vec::new()
-        }
+        StepKind::Not(_) | StepKind::Every(_) | StepKind::With(_) | StepKind::Fail => Vec::new(),
     };
     while let Some(operand) = operands.pop() {
         match operand {
