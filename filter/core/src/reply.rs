@@ -104,6 +104,9 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownService(_)
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
+        | Denial::UnreadableBody(_)
+        | Denial::BodyTimeout(_)
+        | Denial::BodyTooLarge(_)
         | Denial::PolicyDenied
         | Denial::NoPolicy => denial.to_string(),
     }

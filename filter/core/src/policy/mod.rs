@@ -84,12 +84,7 @@ impl Policy {
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
     /// [`Denial::EvaluationError`] and [`Denial::BudgetExceeded`] where there is no answer.
-    pub fn allows(
-        &self,
-        identity: &Identity,
-        operation: Operation<'_>,
-        now: Timestamp,
-    ) -> Result<(), Denial> {
+    pub fn allows(&self, identity: &Identity, operation: &Operation, now: Timestamp) -> Result<(), Denial> {
         let timestamp = self.timestamp(now);
         let (service, action) = operation.texts();
         match self.evaluate(identity.document().input(service, action, &timestamp), now)? {

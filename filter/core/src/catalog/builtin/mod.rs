@@ -1,0 +1,215 @@
+//! The built-in catalog: AWS, Google, and the model APIs, from the generated table.
+//!
+//! Every sign of what a request wants is collected, and they must agree: a host's first match, or the first sign that
+//! is found, would let a caller be judged for one thing and served another.
+
+mod google;
+mod hosts;
+mod named;
+mod query;
+mod routes;
+mod s3;
+mod table;
+mod trie;
+
+use std::borrow::Cow;
+
+pub(super) use self::{named::FormRule, query::decoded, routes::Rule, table::Table};
+use self::{
+    query::Query,
+    routes::Route,
+    table::{Api, NameAt, Speaks},
+};
+use super::{
+    body::BodyRule,
+    operation::{Derivation, Facts},
+};
+use crate::{
+    policy::Text,
+    request::{EMPTY_SEGMENT, Request},
+};
+
+/// The APIs that answer at one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Apis {
+    numbers: Cow<'static, [u8]>,
+}
+
+/// What was found, before it is told.
+struct Found {
+    api: Api,
+    name: NameAt,
+    facts: Facts,
+    rule: Option<Rule>,
+}
+
+/// Everything that one derivation looks at.
+struct Asked<'q, 'r> {
+    table: &'q Table,
+    apis: &'q [Api],
+    request: &'q Request<'r>,
+    query: &'q Query<'r>,
+}
+
+type Outcome<T> = Result<T, Derivation>;
+
+// === impl Apis ===
+
+impl Apis {
+    /// The APIs with these numbers.
+    pub(super) fn of(numbers: &[u16]) -> Self {
+        Self { numbers: numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>().into() }
+    }
+
+    fn read(&self, table: &Table) -> Vec<Api> {
+        self.numbers
+            .chunks_exact(2)
+            .filter_map(|number| table.api(u16::from_le_bytes(number.try_into().ok()?)))
+            .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+}
+
+/// The APIs that the table has at `host`.
+pub(super) fn at_host(table: &Table, host: &str) -> Option<Apis> {
+    hosts::find(table, host)
+}
+
+/// The part of the APIs of an operator's own entry that speaks at hosts of the given kind.
+pub(super) fn of_service(table: &Table, service: &str, below_host: bool) -> Apis {
+    let is_meant = |number: &u16| {
+        table.api(*number).is_some_and(|api| {
+            let wanted = if below_host { Speaks::S3_VIRTUAL } else { Speaks::S3_PATH };
+            let is_s3 = api.speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
+            !is_s3 || api.speaks.any(wanted) && !api.speaks.any(Speaks::S3_LAMBDA.or(Speaks::S3_EXPRESS))
+        })
+    };
+    Apis::of(&table.apis_of(service).into_iter().filter(is_meant).collect::<Vec<_>>())
+}
+
+/// What `request` asks of the APIs at its host.
+pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>) -> Derivation {
+    let apis = apis.read(table);
+    let Some(first) = apis.first() else { return Derivation::UnknownService };
+    let query = match Query::read(table, request.query()) {
+        Ok(query) => query,
+        Err(problem) => return Derivation::ambiguous(problem.text()),
+    };
+    let asked = Asked { table, apis: &apis, request, query: &query };
+    match asked.derive() {
+        Ok(Some(derivation)) => derivation,
+        Ok(None) => Derivation::UnknownAction { service: asked.service(first) },
+        Err(refused) => refused,
+    }
+}
+
+// === impl Asked ===
+
+impl Asked<'_, '_> {
+    /// Asks by the signs that the request gives, of which only one may be there.
+    fn derive(&self) -> Outcome<Option<Derivation>> {
+        let speaks = self.apis.iter().fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks));
+        let is_s3 = speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
+        if self.request.has_empty_segments() && (!is_s3 || self.request.path().starts_with("//")) {
+            return Err(Derivation::ambiguous(EMPTY_SEGMENT));
+        }
+        let told = self.request.told();
+        if told.amzn_target.is_there() {
+            return Err(Derivation::ambiguous("`x-amzn-target` is no header of a service"));
+        }
+        let signs =
+            [told.amz_target.is_there(), told.smithy_protocol.is_there(), self.query.action.is_there()];
+        if signs.iter().filter(|is_there| **is_there).count() > 1 {
+            return Err(Derivation::ambiguous("it says in more than one way what it wants"));
+        }
+        if told.amz_target.is_there() {
+            return self.by_target(speaks);
+        }
+        if told.smithy_protocol.is_there() {
+            return self.by_smithy(speaks);
+        }
+        if speaks.any(Speaks::QUERY) {
+            if let Some(derivation) = self.by_form(is_s3)? {
+                return Ok(Some(derivation));
+            }
+        } else if self.query.action.is_there() {
+            return Err(Derivation::ambiguous("it has an `Action`, and the service knows none"));
+        }
+        let found = self.by_route()?;
+        let Some(found) = found else { return Ok(None) };
+        self.check_scope([&found.api].into_iter())?;
+        self.tell(found)
+    }
+
+    fn service(&self, api: &Api) -> Text {
+        Text::new(self.table.text(api.service))
+    }
+
+    /// The derivation of what a route leads to.
+    fn tell(&self, found: Found) -> Outcome<Option<Derivation>> {
+        let service = self.service(&found.api);
+        let Some(name) = self.table.name(found.name) else { return Ok(None) };
+        let action = Text::new(name.as_str());
+        match found.rule {
+            None => Ok(Some(Derivation::known(service, action, found.facts))),
+            Some(rule) => BodyRule::of_route(rule, service, action, found.facts, self.request).map(Some),
+        }
+    }
+
+    /// The only thing that the routes of all APIs at the host lead to.
+    fn by_route(&self) -> Outcome<Option<Found>> {
+        let mut found: Option<Found> = None;
+        for api in self.apis.iter().filter(|api| api.speaks.any(Speaks::REST)) {
+            let Some(route) = self.route(api)? else { continue };
+            let other = Found { api: *api, name: route.name, facts: Facts::default(), rule: route.rule };
+            let is_same = |first: &Found| first.api.service == api.service && first.name == route.name;
+            match &found {
+                Some(first) if !is_same(first) => {
+                    return Err(Derivation::ambiguous("two services at its host know it by different names"));
+                }
+                Some(_) => {}
+                None => {
+                    let facts = self.facts(api, &route);
+                    found = Some(Found { facts, ..other });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn route(&self, api: &Api) -> Outcome<Option<Route>> {
+        if api.speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL)) {
+            s3::route(self, api)
+        } else if api.speaks.any(Speaks::GOOGLE) {
+            google::route(self, api)
+        } else {
+            routes::plain(self, api)
+        }
+    }
+
+    fn facts(&self, api: &Api, route: &Route) -> Facts {
+        let resource = if api.speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL)) {
+            s3::resource(self, api)
+        } else if api.speaks.any(Speaks::GOOGLE) {
+            google::resource(self.request.path(), route.has_verb)
+        } else {
+            None
+        };
+        let model = route.model_at.and_then(|at| {
+            let path = self.request.path();
+            let path = if route.has_verb { path.rsplit_once(':')?.0 } else { path };
+            path.split('/').nth(at + 1).map(unescaped)
+        });
+        Facts { resource, model, tool: None }
+    }
+}
+
+/// A piece of a normal path with its last escapes decoded, where they are text.
+fn unescaped(piece: &str) -> String {
+    // A plus is no space in a path.
+    let piece = piece.replace('+', "%2B");
+    decoded(&piece).map_or_else(|_| piece.clone(), Cow::into_owned)
+}

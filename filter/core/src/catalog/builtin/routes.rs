@@ -1,0 +1,222 @@
+//! Finds the operation of an API by method, path and conditions.
+
+use super::{
+    Asked, Outcome,
+    query::{Parameter, decoded},
+    table::{Api, Condition, NameAt, Table, TextNumber, name_in_leaf, u16_at},
+    trie::{self, Fit, Piece, Pieces, Specificity},
+};
+use crate::catalog::operation::Derivation;
+
+/// The methods that routes have, in the generator's order (`filter/core/catalog/model.py`).
+const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+const METHOD: u8 = 7;
+const HAS_CONDITIONS: u8 = 8;
+const HAS_RULE: u8 = 16;
+
+/// What a route asks for beyond method, path and conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::catalog) enum Rule {
+    /// The JSON body names the model.
+    ModelInBody,
+    /// A BigQuery job, which is a query or not.
+    BigQueryJob,
+    /// The same with data to follow.
+    BigQueryUpload,
+}
+
+/// A route that fits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) name: NameAt,
+    pub(super) rule: Option<Rule>,
+    /// The segment that names the model.
+    pub(super) model_at: Option<usize>,
+    /// Whether it is one of gRPC.
+    pub(super) is_grpc: bool,
+    /// Whether the last segment ends in a custom verb.
+    pub(super) has_verb: bool,
+}
+
+/// One leaf of a node.
+struct Leaf {
+    method: u8,
+    conditions: Option<usize>,
+    rule: u8,
+    name: NameAt,
+}
+
+/// The leaves of a node, one behind the other.
+struct Leaves {
+    rest: &'static [u8],
+}
+
+// === impl Leaves ===
+
+impl Iterator for Leaves {
+    type Item = Leaf;
+
+    fn next(&mut self) -> Option<Leaf> {
+        let head = *self.rest.first()?;
+        let mut at = 1;
+        let conditions = if head & HAS_CONDITIONS == 0 {
+            None
+        } else {
+            at += 2;
+            Some(usize::from(u16_at(self.rest, at - 2)?))
+        };
+        let rule = if head & HAS_RULE == 0 {
+            0
+        } else {
+            at += 1;
+            *self.rest.get(at - 1)?
+        };
+        let name = name_in_leaf(self.rest, at)?;
+        self.rest = self.rest.get(at + 3..)?;
+        Some(Leaf { method: head & METHOD, conditions, rule, name })
+    }
+}
+
+/// The route that the raw path leads to, segment by segment. One slash at the end means nothing.
+pub(super) fn plain(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
+    let Some(pieces) = segments(asked.table, asked.request.path()) else { return Ok(None) };
+    find(asked, api, &pieces, |_| true)
+}
+
+/// The segments of a path, or none when there are more than any route has.
+pub(super) fn segments<'p>(table: &Table, path: &'p str) -> Option<Pieces<'p>> {
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut pieces = Pieces::new();
+    if !path.is_empty() {
+        for text in path.split('/') {
+            pieces.push(piece(table, text)).ok()?;
+        }
+    }
+    Some(pieces)
+}
+
+pub(super) fn piece<'p>(table: &Table, text: &'p str) -> Piece<'p> {
+    Piece { text, number: table.number(text.as_bytes()), is_region: false }
+}
+
+/// The route of `api` that `pieces` lead to by the request's method, under its conditions.
+pub(super) fn find(
+    asked: &Asked<'_, '_>,
+    api: &Api,
+    pieces: &Pieces<'_>,
+    mut is_meant: impl FnMut(&Fit) -> bool,
+) -> Outcome<Option<Route>> {
+    let Some(method) = METHODS.iter().position(|method| *method == asked.request.method()) else {
+        return Ok(None);
+    };
+    let mut best: Option<(Leaf, Specificity)> = None;
+    let mut problem = None;
+    trie::walk(asked.table, api.routes, pieces.as_slice(), &mut |fit| {
+        if !is_meant(&fit) {
+            return;
+        }
+        let leaves = Leaves { rest: fit.leaves }.filter(|leaf| usize::from(leaf.method) == method);
+        for leaf in leaves {
+            match hold(asked, api, leaf.conditions) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(refused) => problem = Some(refused),
+            }
+            match &best {
+                Some((first, _)) if first.name == leaf.name && first.rule == leaf.rule => {}
+                Some((_, specificity))
+                    if specificity.dominates(fit.specificity) && *specificity != fit.specificity => {}
+                Some((_, specificity))
+                    if fit.specificity == *specificity || !fit.specificity.dominates(*specificity) =>
+                {
+                    problem = Some(Derivation::ambiguous("two operations fit it equally well"));
+                }
+                Some(_) | None => best = Some((leaf, fit.specificity)),
+            }
+        }
+    });
+    match problem {
+        Some(refused) => Err(refused),
+        None => Ok(best.and_then(|(leaf, _)| Route::of(&leaf))),
+    }
+}
+
+impl Route {
+    /// Reads the rule of a leaf: its high half is the kind, its low half a segment.
+    fn of(leaf: &Leaf) -> Option<Self> {
+        let mut route = Self { name: leaf.name, rule: None, model_at: None, is_grpc: false, has_verb: false };
+        match leaf.rule >> 4 {
+            0 => {}
+            1 => route.model_at = Some(usize::from(leaf.rule & 0x0f)),
+            2 => route.rule = Some(Rule::ModelInBody),
+            3 => route.rule = Some(Rule::BigQueryJob),
+            4 => route.rule = Some(Rule::BigQueryUpload),
+            5 => route.is_grpc = true,
+            // What is not known here must not pass for something that is.
+            _ => return None,
+        }
+        Some(route)
+    }
+}
+
+/// Whether a route's conditions hold, and the request names no key of another operation.
+fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>) -> Outcome<bool> {
+    let mut named = 0;
+    if let Some(at) = conditions {
+        let Some(list) = asked.table.conditions(at) else { return Ok(false) };
+        for condition in list {
+            let Some(condition) = condition else { return Ok(false) };
+            if !holds(asked, condition)? {
+                return Ok(false);
+            }
+            named += match condition {
+                Condition::QueryPresent(key) | Condition::QueryValue(key, _) => is_exclusive(asked, api, key),
+                Condition::HeaderPresent(key) => is_exclusive(asked, api, key),
+                Condition::QueryAbsent(_) | Condition::HeaderAbsent(_) => 0,
+            };
+        }
+    }
+    Ok(exclusive_in(asked, api) == named)
+}
+
+fn holds(asked: &Asked<'_, '_>, condition: Condition) -> Outcome<bool> {
+    let once = |key: TextNumber| match asked.query.times(key) {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Derivation::ambiguous("a parameter that says what is wanted stands twice")),
+    };
+    match condition {
+        Condition::QueryPresent(key) => once(key),
+        Condition::QueryValue(key, value) => {
+            let sent = asked.query.raw_value(key).unwrap_or_default();
+            Ok(once(key)? && decoded(sent).is_ok_and(|sent| sent == asked.table.text(value)))
+        }
+        Condition::QueryAbsent(key) => Ok(asked.query.times(key) == 0),
+        Condition::HeaderPresent(key) => Ok(asked.request.header(asked.table.text(key)).is_there()),
+        Condition::HeaderAbsent(key) => Ok(!asked.request.header(asked.table.text(key)).is_there()),
+    }
+}
+
+fn is_exclusive(asked: &Asked<'_, '_>, api: &Api, key: TextNumber) -> usize {
+    usize::from(asked.table.exclusive(api).any(|other| other == key))
+}
+
+/// How many of the API's exclusive keys and headers the request names.
+fn exclusive_in(asked: &Asked<'_, '_>, api: &Api) -> usize {
+    let is_named = |key: &TextNumber| {
+        let text = asked.table.text(*key);
+        asked.query.times(*key) > 0 || text.starts_with("x-") && asked.request.header(text).is_there()
+    };
+    asked.table.exclusive(api).filter(is_named).count()
+}
+
+impl Parameter<'_> {
+    /// The value, where there is exactly one.
+    pub(in crate::catalog) fn once(&self) -> Option<&str> {
+        match self {
+            Self::Once(value) => Some(value),
+            Self::Never | Self::Often => None,
+        }
+    }
+}
