@@ -118,7 +118,7 @@ def session_routes(routes: list[Route]) -> list[Route]:
         Route(method, path, name, in_session)
         for path, (name, *others) in names.items()
         if not others
-        for method in ("PUT", "POST", "DELETE")
+        for method in ("PUT", "DELETE")
     ]
 
 

@@ -12,17 +12,23 @@ mod json;
 mod mcp;
 mod operation;
 mod own;
+mod tongue;
 mod uri_template;
 
 pub use body::BodyRule;
 pub use host::Host;
 pub use operation::{Derivation, Derived, Facts, Operation, Tool};
 pub use own::{Action, JsonField, Kind, Service};
+pub use tongue::Tongue;
 pub use uri_template::{UriTemplate, UriTemplateError};
 
 use std::collections::HashMap;
 
-use self::{builtin::Table, operation::UNKNOWN, own::BuiltIn};
+use self::{
+    builtin::{Speaks, Table},
+    operation::UNKNOWN,
+    own::BuiltIn,
+};
 use crate::{
     denial::Denial,
     policy::Text,
@@ -85,21 +91,34 @@ impl Catalog {
 
     /// What `request` asks for.
     pub fn derive(&self, request: &Request<'_>) -> Derivation {
-        let Some((number, below)) = self.service_at(request.host(), request.port()) else {
+        let Some((number, base)) = self.service_at(request.host(), request.port()) else {
             return match builtin::at_host(&self.table, request.host()) {
-                Some(apis) if is_default_port(request.port()) => builtin::derive(&self.table, &apis, request),
+                Some(apis) if is_default_port(request.port()) => {
+                    builtin::derive(&self.table, &apis, request, None)
+                }
                 Some(_) | None => Derivation::UnknownService,
             };
         };
         if let Some(built_in) = self.built_in.get(&number) {
-            let apis = if below { &built_in.below } else { &built_in.at };
-            return builtin::derive(&self.table, apis, request);
+            let apis = if base.is_some() { &built_in.below } else { &built_in.at };
+            return builtin::derive(&self.table, apis, request, base);
         }
         if request.has_empty_segments() {
             return Derivation::ambiguous(EMPTY_SEGMENT);
         }
         let own = self.services.get(number).and_then(|service| service.derive(number, request));
         own.unwrap_or(Derivation::UnknownService)
+    }
+
+    /// All that the built-in APIs at the host of `request` speak.
+    fn speaks_at(&self, request: &Request<'_>) -> Speaks {
+        let own = self.service_at(request.host(), request.port());
+        match own.and_then(|(number, base)| Some((self.built_in.get(&number)?, base))) {
+            Some((built_in, Some(_))) => builtin::speaks(&self.table, &built_in.below),
+            Some((built_in, None)) => builtin::speaks(&self.table, &built_in.at),
+            None => builtin::at_host(&self.table, request.host())
+                .map_or(Speaks::NOTHING, |apis| builtin::speaks(&self.table, &apis)),
+        }
     }
 
     /// What `request` asks for, of which [`Self::derive`] said `rule`, with the whole of its body.
@@ -144,16 +163,16 @@ impl Catalog {
         }
     }
 
-    /// The operator's service at a host, and whether it is there by a wildcard.
-    fn service_at(&self, name: &str, port: Option<u16>) -> Option<(usize, bool)> {
+    /// The operator's service at a host, and the wildcard by which it is there, without its `*`.
+    fn service_at(&self, name: &str, port: Option<u16>) -> Option<(usize, Option<&str>)> {
         if self.services.is_empty() {
             return None;
         }
         let exact = |port| self.exact.get(&Host { name: name.to_owned(), port });
-        let at = port.and_then(|port| exact(Some(port))).or_else(|| exact(None)).map(|at| (*at, false));
+        let at = port.and_then(|port| exact(Some(port))).or_else(|| exact(None)).map(|at| (*at, None));
         at.or_else(|| {
             let covering = self.wildcards.iter().find(|(host, _)| host.covers(name, port));
-            covering.map(|(_, at)| (*at, true))
+            covering.map(|(host, at)| (*at, Some(host.name.as_str())))
         })
     }
 }

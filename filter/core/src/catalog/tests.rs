@@ -144,10 +144,7 @@ fn s3() {
             "GET mine-123456789012.s3-accesspoint.us-west-2.amazonaws.com/k",
             "aws_s3 GetObject resource=mine-123456789012/k",
         ),
-        (
-            "GET x.mrap.accesspoint.s3-global.amazonaws.com/k",
-            "aws_s3 GetObject resource=x.mrap.accesspoint/k",
-        ),
+        ("GET x.mrap.accesspoint.s3-global.amazonaws.com/k", "aws_s3 GetObject resource=x.mrap/k"),
         (
             "GET b--usw2-az1--x-s3.s3express-usw2-az1.us-west-2.amazonaws.com/k",
             "aws_s3 GetObject resource=b--usw2-az1--x-s3/k",
@@ -171,6 +168,8 @@ fn s3() {
             "GET s3.us-west-2.amazonaws.com/b?analytics&id=1",
             "aws_s3 GetBucketAnalyticsConfiguration resource=b",
         ),
+        ("GET s3.us-west-2.amazonaws.com/b%2Fk", "ambiguous"),
+        ("PUT s3.us-west-2.amazonaws.com/b/k?X-Amz-Copy-Source=o", "ambiguous"),
         ("GET s3.us-west-2.amazonaws.com//b/k", "ambiguous"),
         ("GET s3.us-west-2.amazonaws.com/b/k?Action=ListUsers", "ambiguous"),
         ("GET s3.evil.example/b/k", "unknown"),
@@ -308,7 +307,7 @@ fn aws_by_route() {
         ("GET lambda.us-east-1.amazonaws.com/2015-03-31/functions/", "aws_lambda ListFunctions"),
         ("GET lambda.us-east-1.api.aws/2015-03-31/functions/f", "aws_lambda GetFunction"),
         ("GET lambda.us-east-1.amazonaws.com/2015-03-31//functions/f", "ambiguous"),
-        ("GET lambda.us-east-1.amazonaws.com/nothing", "aws_lambda unknown"),
+        ("GET lambda.us-east-1.amazonaws.com/nothing", "unknown unknown"),
         ("GET ec2-1-2-3-4.compute-1.amazonaws.com/", "unknown"),
         ("GET vpce-svc-0123.us-east-1.vpce.amazonaws.com/", "unknown"),
         (
@@ -405,6 +404,7 @@ fn google() {
             "POST generativelanguage.googleapis.com/v1beta/models/gemini-2:streamGenerateContent?alt=sse",
             "gcp_generativelanguage streamGenerateContent resource=models/gemini-2 model=gemini-2",
         ),
+        ("GET bigquery.googleapis.com/bigquery/v2/projects/p/datasets?%24httpMethod=DELETE", "ambiguous"),
         ("GET bigquery.googleapis.com/bigquery/v2/projects/p/datasets?Action=x", "ambiguous"),
     ];
     for (line, expect) in rows {
@@ -440,9 +440,15 @@ fn models() {
         "anthropic messages.create model=claude",
     );
     let azure = "POST mine.openai.azure.com/openai/deployments/gpt/chat/completions?api-version=1";
-    finds(&catalog, azure, &[], "", "azure_openai chat.completions.create model=gpt");
+    finds(&catalog, azure, &[], "", "azure_openai chat.completions.create resource=mine model=gpt");
     let v1 = "POST mine.openai.azure.com/openai/v1/chat/completions";
-    finds(&catalog, v1, &[], r#"{"model":"gpt"}"#, "azure_openai chat.completions.create model=gpt");
+    finds(
+        &catalog,
+        v1,
+        &[],
+        r#"{"model":"gpt"}"#,
+        "azure_openai chat.completions.create resource=mine model=gpt",
+    );
 }
 
 #[test]
@@ -530,7 +536,55 @@ fn own_conditions_and_places() {
     finds(&catalog, "POST bank.example//pay", &[], "{}", "ambiguous");
     finds(&catalog, "GET minio.example:9000/b/k", &[], "", "aws_s3 GetObject resource=b/k");
     finds(&catalog, "GET b.minio.example:9000/k", &[], "", "aws_s3 GetObject resource=b/k");
+    finds(&catalog, "GET a.b.minio.example:9000/k", &[], "", "aws_s3 GetObject resource=a.b/k");
     finds(&catalog, "GET b.minio.example/k", &[], "", "unknown");
     let headers = [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "AmazonSQS.SendMessage")];
     finds(&catalog, "POST vpce-1.sqs.us-east-1.vpce.amazonaws.com/", &headers, "", "aws_sqs SendMessage");
+}
+
+#[test]
+fn grpc() {
+    let catalog = Catalog::new(Vec::new(), OnUnknown::Deny);
+    let grpc = [("content-type", "application/grpc+proto"), ("te", "trailers")];
+    let publish = "POST pubsub.googleapis.com/google.pubsub.v1.Publisher/Publish";
+    finds(&catalog, publish, &grpc, "", "gcp_pubsub publish");
+    finds(&catalog, publish, &[], "", "gcp_pubsub unknown");
+    let access = "POST secretmanager.googleapis.com/google.cloud.secretmanager.v1.SecretManagerService/AccessSecretVersion";
+    finds(&catalog, access, &grpc, "", "gcp_secretmanager access");
+    finds(
+        &catalog,
+        "POST pubsub.googleapis.com/google.pubsub.v1.Publisher/Nothing",
+        &grpc,
+        "",
+        "gcp_pubsub unknown",
+    );
+    let elsewhere = "POST storage.googleapis.com/google.pubsub.v1.Publisher/Publish";
+    finds(&catalog, elsewhere, &grpc, "", "gcp_storage unknown");
+}
+
+#[test]
+fn tongues() {
+    let mcp = service("mcp_x", &["mcp.example"], Kind::Mcp(None));
+    let minio = service("aws_s3", &["minio.example"], Kind::BuiltIn);
+    let catalog =
+        Catalog::new(vec![mcp, minio, service("own", &["own.example"], objects())], OnUnknown::Deny);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let rows: [(&str, &[(&str, &str)], Tongue); 13] = [
+        ("s3.us-east-1.amazonaws.com", &[], Tongue::AwsRestXml),
+        ("minio.example", &[], Tongue::AwsRestXml),
+        ("lambda.us-east-1.amazonaws.com", &[], Tongue::AwsJson),
+        ("dynamodb.us-east-1.amazonaws.com", &[("x-amz-target", "x")], Tongue::AwsJson),
+        ("sts.us-east-1.amazonaws.com", &[form], Tongue::AwsQueryXml),
+        ("ec2.us-east-1.amazonaws.com", &[form], Tongue::AwsEc2Xml),
+        ("monitoring.us-east-1.amazonaws.com", &[("smithy-protocol", "rpc-v2-cbor")], Tongue::AwsCbor),
+        ("bigquery.googleapis.com", &[], Tongue::Google),
+        ("bigquery.googleapis.com", &[("content-type", "application/grpc")], Tongue::Grpc),
+        ("api.openai.com", &[], Tongue::ModelApi),
+        ("mcp.example", &[], Tongue::JsonRpc),
+        ("own.example", &[], Tongue::Plain),
+        ("nowhere.example", &[], Tongue::Plain),
+    ];
+    for (authority, headers, expect) in rows {
+        assert_eq!(catalog.tongue(&request("POST", authority, "/", headers)), expect, "{authority}");
+    }
 }

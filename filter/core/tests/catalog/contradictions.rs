@@ -6,6 +6,8 @@ use crate::requests::Recorded;
 pub(crate) fn all(recorded: &Recorded) -> Vec<(&'static str, Recorded)> {
     let mut all = vec![
         ("an `Action` in the query", with_query(recorded, "Action=DescribeSafeThing")),
+        ("a method in the query", with_query(recorded, "$httpMethod=DELETE")),
+        ("a target in the query", with_query(recorded, "X-Amz-Target=DynamoDB_20120810.ListTables")),
         ("an `Action` in escapes", with_query(recorded, "%41ction=DescribeSafeThing")),
         ("another `x-amz-target`", with_header(recorded, "x-amz-target", "DynamoDB_20120810.ListTables")),
         ("an `x_amz_target`", with_header(recorded, "x_amz_target", "DynamoDB_20120810.ListTables")),

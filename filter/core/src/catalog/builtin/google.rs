@@ -53,7 +53,8 @@ fn segments<'p>(asked: &Asked<'_, '_>, path: &'p str) -> Option<Pieces<'p>> {
 /// The last segment's name, and its verb with the colon, where the path was sent with one.
 fn raw_verb<'p>(raw: &str, path: &'p str) -> Option<(&'p str, &'p str)> {
     let (_, raw_verb) = raw.rsplit_once('/')?.1.rsplit_once(':')?;
-    let is_verb = !raw_verb.is_empty() && raw_verb.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_verb =
+        !raw_verb.is_empty() && raw_verb.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !is_verb {
         return None;
     }

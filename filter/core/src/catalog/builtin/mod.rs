@@ -14,15 +14,20 @@ mod trie;
 
 use std::borrow::Cow;
 
-pub(super) use self::{named::FormRule, query::decoded, routes::Rule, table::Table};
+pub(super) use self::{
+    named::{FormRule, with_form},
+    query::decoded,
+    routes::Rule,
+    table::{Speaks, Table},
+};
 use self::{
     query::Query,
     routes::Route,
-    table::{Api, NameAt, Speaks},
+    table::{Api, NameAt},
 };
 use super::{
     body::BodyRule,
-    operation::{Derivation, Facts},
+    operation::{Derivation, Facts, UNKNOWN},
 };
 use crate::{
     policy::Text,
@@ -49,6 +54,8 @@ struct Asked<'q, 'r> {
     apis: &'q [Api],
     request: &'q Request<'r>,
     query: &'q Query<'r>,
+    /// What stands behind the bucket, at hosts of the operator's own.
+    base: Option<&'q str>,
 }
 
 type Outcome<T> = Result<T, Derivation>;
@@ -73,6 +80,15 @@ impl Apis {
     }
 }
 
+/// All that these APIs speak.
+pub(super) fn speaks(table: &Table, apis: &Apis) -> Speaks {
+    all_speak(&apis.read(table))
+}
+
+fn all_speak(apis: &[Api]) -> Speaks {
+    apis.iter().fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks))
+}
+
 /// The APIs that the table has at `host`.
 pub(super) fn at_host(table: &Table, host: &str) -> Option<Apis> {
     hosts::find(table, host)
@@ -90,18 +106,20 @@ pub(super) fn of_service(table: &Table, service: &str, below_host: bool) -> Apis
     Apis::of(&table.apis_of(service).into_iter().filter(is_meant).collect::<Vec<_>>())
 }
 
-/// What `request` asks of the APIs at its host.
-pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>) -> Derivation {
+/// What `request` asks of the APIs at its host, which is one below `base` where the operator says so.
+pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>, base: Option<&str>) -> Derivation {
     let apis = apis.read(table);
-    let Some(first) = apis.first() else { return Derivation::UnknownService };
+    if apis.is_empty() {
+        return Derivation::UnknownService;
+    }
     let query = match Query::read(table, request.query()) {
         Ok(query) => query,
         Err(problem) => return Derivation::ambiguous(problem.text()),
     };
-    let asked = Asked { table, apis: &apis, request, query: &query };
+    let asked = Asked { table, apis: &apis, request, query: &query, base };
     match asked.derive() {
         Ok(Some(derivation)) => derivation,
-        Ok(None) => Derivation::UnknownAction { service: asked.service(first) },
+        Ok(None) => Derivation::UnknownAction { service: shared_name(table, &apis) },
         Err(refused) => refused,
     }
 }
@@ -111,7 +129,7 @@ pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>) -> Deriv
 impl Asked<'_, '_> {
     /// Asks by the signs that the request gives, of which only one may be there.
     fn derive(&self) -> Outcome<Option<Derivation>> {
-        let speaks = self.apis.iter().fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks));
+        let speaks = all_speak(self.apis);
         let is_s3 = speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
         if self.request.has_empty_segments() && (!is_s3 || self.request.path().starts_with("//")) {
             return Err(Derivation::ambiguous(EMPTY_SEGMENT));
@@ -195,6 +213,8 @@ impl Asked<'_, '_> {
             s3::resource(self, api)
         } else if api.speaks.any(Speaks::GOOGLE) {
             google::resource(self.request.path(), route.has_verb)
+        } else if api.speaks.any(Speaks::MODEL) {
+            azure_resource(self.request.host())
         } else {
             None
         };
@@ -205,6 +225,18 @@ impl Asked<'_, '_> {
         });
         Facts { resource, model, tool: None }
     }
+}
+
+/// Whose models are asked at one of Azure's hosts: anyone's resources are there.
+fn azure_resource(host: &str) -> Option<String> {
+    host.strip_suffix(".azure.com").and_then(|name| name.split('.').next()).map(str::to_owned)
+}
+
+/// The service of these APIs. Where several share a host, what none of them knows could be for any of them.
+fn shared_name(table: &Table, apis: &[Api]) -> Text {
+    let Some(first) = apis.first() else { return Text::new(UNKNOWN) };
+    let is_shared = apis.iter().all(|api| api.service == first.service);
+    Text::new(if is_shared { table.text(first.service) } else { UNKNOWN })
 }
 
 /// A piece of a normal path with its last escapes decoded, where they are text.

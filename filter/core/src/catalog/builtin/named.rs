@@ -3,6 +3,7 @@
 use super::{
     Apis, Asked, Outcome,
     query::{Parameter, QueryProblem, decoded},
+    shared_name,
     table::{Api, NameAt, Speaks, Table},
 };
 use crate::{
@@ -106,8 +107,8 @@ impl Asked<'_, '_> {
         if self.by_route()?.is_some() {
             return Err(Derivation::ambiguous("it has a form, and its path is an operation"));
         }
-        if matches!(told.content_encoding, Seen::Once(_) | Seen::Often) {
-            return Err(Derivation::ambiguous("its form is compressed"));
+        if !self.request.has_plain_body() {
+            return Err(Derivation::ambiguous(body::ENCODED));
         }
         if told.content_type == Seen::Often
             || self.query.action == Parameter::Often
@@ -125,8 +126,7 @@ impl Asked<'_, '_> {
         if self.request.has_no_body() {
             return Ok(Some(rule.decide(self.table, b"")));
         }
-        let service = self.apis.first().map_or_else(|| Text::new(""), |api| self.service(api));
-        Ok(Some(Derivation::NeedsBody(BodyRule::form(service, rule))))
+        Ok(Some(Derivation::NeedsBody(BodyRule::form(shared_name(self.table, self.apis), rule))))
     }
 
     /// The service that a signature is for.
@@ -139,6 +139,7 @@ impl Asked<'_, '_> {
         let in_header = SIGNED.iter().any(|algorithm| header.starts_with(algorithm));
         let credential =
             if in_header { header.split_once("Credential=").map(|(_, rest)| rest) } else { None };
+        let credential = credential.filter(|rest| !rest.contains("Credential="));
         let credential = match (credential, &self.query.credential) {
             (Some(credential), Parameter::Never) => {
                 Some(credential.split([',', ' ']).next().unwrap_or_default())
@@ -189,6 +190,12 @@ fn one<'x>(
     Ok(found)
 }
 
+/// Whether `request` is a form, or has one's `Action` in its query.
+pub(in crate::catalog) fn with_form(request: &Request<'_>) -> bool {
+    is_type(request.told().content_type, FORM)
+        || request.query().split('&').any(|pair| pair.starts_with("Action="))
+}
+
 /// Whether the only content type is `expected`, whatever its parameters.
 fn is_type(content_type: Seen<'_>, expected: &[u8]) -> bool {
     let Seen::Once(value) = content_type else { return false };
@@ -208,7 +215,7 @@ impl FormRule {
 
     fn read(&self, table: &Table, form: &[u8]) -> Outcome<Derivation> {
         let apis = self.apis.read(table);
-        let service = || Text::new(apis.first().map_or("", |api| table.text(api.service)));
+        let service = || shared_name(table, &apis);
         let unknown = || Derivation::UnknownAction { service: service() };
         if !self.is_form && !form.is_empty() {
             return Err(Derivation::ambiguous("it has an `Action` in its query, and a body that is no form"));

@@ -37,7 +37,7 @@ pub(in crate::catalog) enum QueryProblem {
     BrokenEscape,
     TooManyKeys,
     Semicolon,
-    OtherCase,
+    Disguise,
 }
 
 // === impl Query ===
@@ -79,8 +79,8 @@ impl<'a> Query<'a> {
             "Version" => self.version.see(raw_value)?,
             "X-Amz-Credential" => self.credential.see(raw_value)?,
             _ => {
-                if key.eq_ignore_ascii_case("x-amz-target") {
-                    return Err(QueryProblem::OtherCase);
+                if is_header_in_disguise(key) {
+                    return Err(QueryProblem::Disguise);
                 }
                 let number = table.number(key.as_bytes()).filter(|number| table.is_significant(*number));
                 if let Some(number) = number {
@@ -121,11 +121,6 @@ impl<'a> Query<'a> {
     pub(super) fn times(&self, number: TextNumber) -> usize {
         self.keys().iter().find(|key| key.number == number).map_or(0, |key| key.times)
     }
-
-    /// Whether none of its keys means anything.
-    pub(super) fn is_plain(&self) -> bool {
-        self.count == 0
-    }
 }
 
 // === impl Parameter ===
@@ -150,9 +145,18 @@ impl QueryProblem {
             Self::BrokenEscape => "a parameter has a broken escape (`%`), or is not UTF-8",
             Self::TooManyKeys => "too many parameters say what is wanted",
             Self::Semicolon => "a parameter hides behind a semicolon",
-            Self::OtherCase => "a parameter is the name of a header that says what is wanted",
+            Self::Disguise => "a parameter stands for a header or a method that says what is wanted",
         }
     }
+}
+
+/// Whether a parameter is one that some servers take for a header: AWS for those of presigned requests, Google for
+/// any, and for the method (`$httpMethod`, `$httpHeaders`).
+fn is_header_in_disguise(key: &str) -> bool {
+    const AMZ: [&str; 4] = ["x-amz-target", "x-amz-copy-source", "x-amz-rename-source", "smithy-protocol"];
+    const GOOGLE: &str = "$http";
+    AMZ.iter().any(|name| key.eq_ignore_ascii_case(name))
+        || key.get(..GOOGLE.len()).is_some_and(|head| head.eq_ignore_ascii_case(GOOGLE))
 }
 
 /// A key or a value of a query or a form, decoded.

@@ -21,8 +21,8 @@ struct Place<'p> {
 pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
     let place = place(api, asked.request.path());
     // What servers take for one another must not be both.
-    if place.bucket.is_some_and(str::is_empty) {
-        return Err(Derivation::ambiguous("it names an empty bucket"));
+    if place.bucket.is_some_and(|bucket| bucket.is_empty() || bucket.contains('%')) {
+        return Err(Derivation::ambiguous("what it names as a bucket may be read as a bucket and a key"));
     }
     let mut pieces = Pieces::new();
     let any = Piece { text: "*", number: None, is_region: false };
@@ -60,14 +60,20 @@ fn place<'p>(api: &Api, path: &'p str) -> Place<'p> {
 /// `bucket/key`, `bucket`, or nothing where all buckets are meant.
 pub(super) fn resource(asked: &Asked<'_, '_>, api: &Api) -> Option<String> {
     let place = place(api, asked.request.path());
-    let bucket =
-        if api.speaks.any(Speaks::S3_VIRTUAL) { bucket_of(asked.request.host())? } else { place.bucket? };
+    let bucket = if api.speaks.any(Speaks::S3_VIRTUAL) {
+        bucket_of(asked.request.host(), asked.base)?
+    } else {
+        place.bucket?
+    };
     let key = place.key.map(super::unescaped);
     Some(key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{key}")))
 }
 
-/// What stands before S3's own labels in a host.
-fn bucket_of(host: &str) -> Option<&str> {
+/// What stands before S3's own labels in a host, or before the operator's.
+fn bucket_of<'h>(host: &'h str, base: Option<&str>) -> Option<&'h str> {
+    if let Some(base) = base {
+        return host.strip_suffix(base);
+    }
     let is_s3 = |label: &str| label == "s3" || label.starts_with("s3-") || label.starts_with("s3express-");
     let mut from = host.len();
     let mut own = None;
@@ -80,8 +86,6 @@ fn bucket_of(host: &str) -> Option<&str> {
         }
         from = from.saturating_sub(1);
     }
-    match own {
-        Some(own) => host.get(..own)?.strip_suffix('.'),
-        None => host.split('.').next(),
-    }
+    let bucket = host.get(..own?)?.strip_suffix('.')?;
+    Some(bucket.strip_suffix(".accesspoint").unwrap_or(bucket))
 }

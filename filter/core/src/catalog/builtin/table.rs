@@ -317,7 +317,7 @@ impl Speaks {
         Self(self.0 | other.0)
     }
 
-    pub(super) const NOTHING: Self = Self(0);
+    pub(in crate::catalog) const NOTHING: Self = Self(0);
 }
 
 fn name_at(offset: usize) -> Option<NameAt> {
