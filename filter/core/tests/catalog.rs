@@ -12,6 +12,7 @@ mod sources;
 
 use std::{collections::BTreeMap, time::Instant};
 
+use anyhow::{Context, Result};
 use hexr_authz_core::catalog::{Catalog, Derivation, OnUnknown};
 use requests::{Recorded, known};
 
@@ -26,42 +27,47 @@ struct Count {
 }
 
 #[test]
-fn the_table_is_what_the_sources_make() {
-    let wheels = sources::wheels();
+fn the_table_is_what_the_sources_make() -> Result<()> {
+    let wheels = sources::wheels()?;
     let output = sources::python("python3", "filter/core/catalog/generate.py")
         .args(["--check", "--wheels"])
         .arg(wheels)
         .output()
-        .expect("python3");
+        .context("python3")?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Ok(())
 }
 
 #[test]
-fn aws() {
-    let names = sources::names();
+fn aws() -> Result<()> {
+    let names = sources::names()?;
     check(
-        &requests::made_by("aws_requests.py"),
+        &requests::made_by("aws_requests.py")?,
         |request| names.aws(&request.service, &request.action),
         0.999,
-    );
+    )
 }
 
 #[test]
-fn google() {
-    let names = sources::names();
+fn google() -> Result<()> {
+    let names = sources::names()?;
     check(
-        &requests::made_by("google_requests.py"),
+        &requests::made_by("google_requests.py")?,
         |request| names.google(&request.service, &request.action),
         0.999,
-    );
+    )
 }
 
-fn check(recorded: &[Recorded], expected: impl Fn(&Recorded) -> Option<(String, String)>, least: f64) {
+fn check(
+    recorded: &[Recorded],
+    expected: impl Fn(&Recorded) -> Option<(String, String)>,
+    least: f64,
+) -> Result<()> {
     let catalog = Catalog::new(Vec::new(), OnUnknown::Deny);
     let mut count = Count::default();
     for recorded in recorded {
         let expected = expected(recorded);
-        let request = recorded.request();
+        let request = recorded.request()?;
         let first = catalog.derive(&request);
         count.needed_body += usize::from(matches!(first, Derivation::NeedsBody(_)));
         let found = recorded.with_body(&catalog, &request, first);
@@ -84,12 +90,13 @@ fn check(recorded: &[Recorded], expected: impl Fn(&Recorded) -> Option<(String, 
     for refused in &count.refused {
         println!("refused: {refused}");
     }
-    time(&catalog, recorded);
+    time(&catalog, recorded)?;
     assert_eq!(count.wrong, Vec::<String>::new());
     #[expect(clippy::cast_precision_loss, reason = "a share of a few thousand")]
     let share = count.exact as f64 / count.requests as f64;
     assert!(share >= least, "{share} of the requests are derived exactly");
     contradictory(&catalog, recorded);
+    Ok(())
 }
 
 /// None of the requests may pass with a contradiction in it.
@@ -114,9 +121,9 @@ fn contradictory(catalog: &Catalog, recorded: &[Recorded]) {
 }
 
 /// What one derivation costs, of which the slowest service is told.
-fn time(catalog: &Catalog, recorded: &[Recorded]) {
+fn time(catalog: &Catalog, recorded: &[Recorded]) -> Result<()> {
     const ROUNDS: u32 = 5;
-    let requests: Vec<_> = recorded.iter().map(Recorded::request).collect();
+    let requests = recorded.iter().map(Recorded::request).collect::<Result<Vec<_>>>()?;
     let mut slowest = (0, String::new());
     let mut all = 0;
     for (request, recorded) in requests.iter().zip(recorded) {
@@ -133,4 +140,5 @@ fn time(catalog: &Catalog, recorded: &[Recorded]) {
     }
     let mean = all / u128::try_from(requests.len().max(1)).unwrap_or(1);
     println!("{mean} ns on average, {} ns at most: {}", slowest.0, slowest.1);
+    Ok(())
 }

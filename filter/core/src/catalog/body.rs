@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     builtin::{self, FormRule, Table},
     json, mcp,
-    operation::{Derivation, Facts},
+    operation::{Ambiguity, Derivation, Facts},
     own::Service,
 };
 use crate::{
@@ -64,7 +64,7 @@ impl BodyRule {
         action: Text,
         facts: Facts,
         request: &Request<'_>,
-    ) -> Result<Derivation, Derivation> {
+    ) -> Result<Derivation, Ambiguity> {
         let rule = match rule {
             builtin::Rule::ModelInBody => Rule::Model { action, facts },
             builtin::Rule::BigQueryJob => Rule::BigQueryJob { action, facts },
@@ -77,7 +77,7 @@ impl BodyRule {
         if request.has_plain_body() {
             Ok(Derivation::NeedsBody(Self { service, rule }))
         } else {
-            Err(Derivation::ambiguous(ENCODED))
+            Err(Ambiguity(ENCODED))
         }
     }
 

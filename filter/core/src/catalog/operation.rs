@@ -69,6 +69,10 @@ pub enum Derivation {
     },
 }
 
+/// Why a request has no single meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ambiguity(pub(super) &'static str);
+
 // === impl Operation ===
 
 impl Operation {
@@ -96,6 +100,11 @@ impl Operation {
 impl Derivation {
     pub(super) fn known(service: Text, action: Text, facts: Facts) -> Self {
         Self::Known(Derived { operation: Operation::new(service, action), facts })
+    }
+
+    /// What was found, or why nothing can be.
+    pub(super) fn of(outcome: Result<Self, Ambiguity>) -> Self {
+        outcome.unwrap_or_else(|Ambiguity(what)| Self::ambiguous(what))
     }
 
     pub(super) fn ambiguous(what: impl Into<String>) -> Self {

@@ -569,7 +569,8 @@ fn tongues() {
     let catalog =
         Catalog::new(vec![mcp, minio, service("own", &["own.example"], objects())], OnUnknown::Deny);
     let form = ("content-type", "application/x-www-form-urlencoded");
-    let rows: [(&str, &[(&str, &str)], Tongue); 13] = [
+    type Headers<'h> = &'h [(&'h str, &'h str)];
+    let rows: [(&str, Headers<'_>, Tongue); 13] = [
         ("s3.us-east-1.amazonaws.com", &[], Tongue::AwsRestXml),
         ("minio.example", &[], Tongue::AwsRestXml),
         ("lambda.us-east-1.amazonaws.com", &[], Tongue::AwsJson),

@@ -2,6 +2,7 @@
 
 use std::{fmt, fs};
 
+use anyhow::{Context, Result};
 use hexr_authz_core::{
     catalog::{BodyRule, Catalog, Derivation},
     request::Request,
@@ -25,20 +26,17 @@ pub(crate) struct Recorded {
 }
 
 /// All that a script makes, which is kept until the script or its packages change.
-pub(crate) fn made_by(script: &str) -> Vec<Recorded> {
-    let text = fs::read_to_string(sources::output_of(script)).expect("what the script wrote");
-    text.lines().map(Recorded::read).collect()
+pub(crate) fn made_by(script: &str) -> Result<Vec<Recorded>> {
+    fs::read_to_string(sources::output_of(script)?)?.lines().map(Recorded::read).collect()
 }
 
 impl Recorded {
-    fn read(line: &str) -> Self {
-        let value: Value = serde_json::from_str(line).expect("a line of JSON");
-        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
-        let pair = |pair: &Value| {
-            let text = |at: usize| pair[at].as_str().unwrap_or_default().to_owned();
-            (text(0), text(1))
-        };
-        Self {
+    fn read(line: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(line)?;
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let pair =
+            |pair: &Value| -> (String, String) { serde_json::from_value(pair.clone()).unwrap_or_default() };
+        Ok(Self {
             service: text("service"),
             action: text("action"),
             label: text("label"),
@@ -46,9 +44,9 @@ impl Recorded {
             method: text("method"),
             authority: text("authority"),
             path: text("path"),
-            headers: value["headers"].as_array().into_iter().flatten().map(pair).collect(),
+            headers: value.get("headers").and_then(Value::as_array).into_iter().flatten().map(pair).collect(),
             body: text("body"),
-        }
+        })
     }
 
     /// The request as the filter sees it.
@@ -59,8 +57,8 @@ impl Recorded {
         Request::parse(head.chain(others)).ok()
     }
 
-    pub(crate) fn request(&self) -> Request<'_> {
-        self.try_request().unwrap_or_else(|| panic!("a genuine request is refused: {self}"))
+    pub(crate) fn request(&self) -> Result<Request<'_>> {
+        self.try_request().with_context(|| format!("a genuine request is refused: {self}"))
     }
 
     /// `derivation`, or what the body makes of it.

@@ -8,18 +8,20 @@ use std::{
     sync::Mutex,
 };
 
+use anyhow::{Context, Result, ensure};
+
 /// The root of the repository.
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
 }
 
 /// Kept in the build's folder, which belongs to this checkout.
-fn folder() -> PathBuf {
-    let executable = env::current_exe().expect("the test's own path");
+fn folder() -> Result<PathBuf> {
+    let executable = env::current_exe()?;
     let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
     let folder = target.map_or_else(|| repository().join("target"), Path::to_owned).join("catalog");
-    fs::create_dir_all(&folder).expect("a folder below the target folder");
-    folder
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// A Python script of the repository, with the interpreter at `python`.
@@ -30,65 +32,65 @@ pub(crate) fn python(python: impl AsRef<std::ffi::OsStr>, script: &str) -> Comma
 }
 
 /// The wheels that the catalog is made of.
-pub(crate) fn wheels() -> PathBuf {
+pub(crate) fn wheels() -> Result<PathBuf> {
     let requirements = repository().join("filter/core/catalog/requirements.txt");
-    let wheels = folder().join("wheels");
+    let wheels = folder()?.join("wheels");
     once(&wheels, &[&requirements], |unfinished| {
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
         pip.arg("--require-hashes").arg("--dest").arg(unfinished).arg("--requirement").arg(&requirements);
-        run(&mut pip);
-    });
-    wheels
+        run(&mut pip)
+    })?;
+    Ok(wheels)
 }
 
 /// The interpreter that has the clouds' clients.
-fn clients() -> PathBuf {
+fn clients() -> Result<PathBuf> {
     let requirements = repository().join("filter/core/tests/catalog/requirements.txt");
-    let place = folder().join("clients");
+    let place = folder()?.join("clients");
     once(&place, &[&requirements], |unfinished| {
-        run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(unfinished));
+        run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(unfinished))?;
         let mut pip = Command::new("python3");
         pip.args(["-m", "pip", "--disable-pip-version-check", "--python"]).arg(unfinished);
         pip.args(["install", "--quiet", "--no-deps", "--no-compile", "--requirement"]).arg(&requirements);
-        run(&mut pip);
-    });
-    place.join("bin/python3")
+        run(&mut pip)
+    })?;
+    Ok(place.join("bin/python3"))
 }
 
 /// What a script of this folder writes, made anew when it or its packages change.
-pub(crate) fn output_of(script: &str) -> PathBuf {
-    let python_path = clients();
+pub(crate) fn output_of(script: &str) -> Result<PathBuf> {
+    let python_path = clients()?;
     let script_path = format!("filter/core/tests/catalog/{script}");
-    let sources =
-        [repository().join(&script_path), repository().join("filter/core/tests/catalog/requirements.txt")];
-    let output = folder().join(script).with_extension("jsonl");
-    once(&output, &[&sources[0], &sources[1]], |unfinished| {
-        run(python(&python_path, &script_path).arg(unfinished));
-    });
-    output
+    let requirements = repository().join("filter/core/tests/catalog/requirements.txt");
+    let output = folder()?.join(script).with_extension("jsonl");
+    once(&output, &[&repository().join(&script_path), &requirements], |unfinished| {
+        run(python(&python_path, &script_path).arg(unfinished))
+    })?;
+    Ok(output)
 }
 
-/// Makes `place` unless it was made of the same `sources`. It is made beside, so that half of it never stands there.
-fn once(place: &Path, sources: &[&Path], make: impl FnOnce(&Path)) {
+/// Makes `place` unless it was made of the same `sources`. Without its stamp it is unfinished.
+fn once(place: &Path, sources: &[&Path], make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let stamp = place.with_extension("made-of");
-    let sources: Vec<String> =
-        sources.iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
-    let sources = sources.concat();
+    let sources: std::io::Result<Vec<String>> = sources.iter().map(fs::read_to_string).collect();
+    let sources = sources?.concat();
     if place.exists() && fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == sources) {
-        return;
+        return Ok(());
     }
     let _ = fs::remove_dir_all(place);
     let _ = fs::remove_file(place);
-    make(place);
-    fs::write(&stamp, sources).expect("a note of what it was made of");
+    let _ = fs::remove_file(&stamp);
+    make(place)?;
+    Ok(fs::write(&stamp, sources)?)
 }
 
-fn run(command: &mut Command) {
-    let status = command.status().expect("python3 is a prerequisite of the tests");
-    assert!(status.success(), "{command:?} failed");
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().context("python3 is a prerequisite of the tests")?;
+    ensure!(status.success(), "{command:?} failed");
+    Ok(())
 }
 
 /// The names that the lock gives to what the clients call.
@@ -97,8 +99,8 @@ pub(crate) struct Names {
 }
 
 /// The lock that stands beside the table.
-pub(crate) fn names() -> Names {
-    let text = fs::read_to_string(repository().join("filter/core/catalog/names.lock")).expect("the lock");
+pub(crate) fn names() -> Result<Names> {
+    let text = fs::read_to_string(repository().join("filter/core/catalog/names.lock"))?;
     let mut services = HashMap::<String, HashMap<String, String>>::new();
     let mut current = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -109,7 +111,7 @@ pub(crate) fn names() -> Names {
             services.entry(current.clone()).or_default().insert(source.to_owned(), name.to_owned());
         }
     }
-    Names { services }
+    Ok(Names { services })
 }
 
 /// Services that botocore has twice, and one operation under two names.

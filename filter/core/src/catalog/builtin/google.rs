@@ -6,7 +6,7 @@ use super::{
     table::Api,
     trie::Pieces,
 };
-use crate::{catalog::operation::Derivation, request::Seen};
+use crate::{catalog::operation::Ambiguity, request::Seen};
 
 const GRPC: &[u8] = b"application/grpc";
 const BATCH: &str = "/batch";
@@ -14,12 +14,12 @@ const BATCH: &str = "/batch";
 pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
     let path = asked.request.path();
     if path.strip_prefix(BATCH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        return Err(Derivation::ambiguous("a batch hides what is asked for"));
+        return Err(Ambiguity("a batch hides what is asked for"));
     }
     let is_grpc = match asked.request.told().content_type {
         Seen::Once(value) => value.get(..GRPC.len()).is_some_and(|head| head.eq_ignore_ascii_case(GRPC)),
         Seen::Never => false,
-        Seen::Often => return Err(Derivation::ambiguous("it has more than one content type")),
+        Seen::Often => return Err(Ambiguity("it has more than one content type")),
     };
     let Some(mut pieces) = segments(asked, path) else { return Ok(None) };
     // A colon that was sent as one begins a verb. Escaped, or where a resource has no verbs, it is part of a name.

@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     body::BodyRule,
-    operation::{Derivation, Facts, UNKNOWN},
+    operation::{Ambiguity, Derivation, Facts, UNKNOWN},
 };
 use crate::{
     policy::Text,
@@ -58,7 +58,7 @@ struct Asked<'q, 'r> {
     base: Option<&'q str>,
 }
 
-type Outcome<T> = Result<T, Derivation>;
+type Outcome<T> = Result<T, Ambiguity>;
 
 // === impl Apis ===
 
@@ -117,11 +117,8 @@ pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>, base: Op
         Err(problem) => return Derivation::ambiguous(problem.text()),
     };
     let asked = Asked { table, apis: &apis, request, query: &query, base };
-    match asked.derive() {
-        Ok(Some(derivation)) => derivation,
-        Ok(None) => Derivation::UnknownAction { service: shared_name(table, &apis) },
-        Err(refused) => refused,
-    }
+    let unknown = || Derivation::UnknownAction { service: shared_name(table, &apis) };
+    Derivation::of(asked.derive().map(|found| found.unwrap_or_else(unknown)))
 }
 
 // === impl Asked ===
@@ -132,16 +129,16 @@ impl Asked<'_, '_> {
         let speaks = all_speak(self.apis);
         let is_s3 = speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
         if self.request.has_empty_segments() && (!is_s3 || self.request.path().starts_with("//")) {
-            return Err(Derivation::ambiguous(EMPTY_SEGMENT));
+            return Err(Ambiguity(EMPTY_SEGMENT));
         }
         let told = self.request.told();
         if told.amzn_target.is_there() {
-            return Err(Derivation::ambiguous("`x-amzn-target` is no header of a service"));
+            return Err(Ambiguity("`x-amzn-target` is no header of a service"));
         }
         let signs =
             [told.amz_target.is_there(), told.smithy_protocol.is_there(), self.query.action.is_there()];
         if signs.iter().filter(|is_there| **is_there).count() > 1 {
-            return Err(Derivation::ambiguous("it says in more than one way what it wants"));
+            return Err(Ambiguity("it says in more than one way what it wants"));
         }
         if told.amz_target.is_there() {
             return self.by_target(speaks);
@@ -154,7 +151,7 @@ impl Asked<'_, '_> {
                 return Ok(Some(derivation));
             }
         } else if self.query.action.is_there() {
-            return Err(Derivation::ambiguous("it has an `Action`, and the service knows none"));
+            return Err(Ambiguity("it has an `Action`, and the service knows none"));
         }
         let found = self.by_route()?;
         let Some(found) = found else { return Ok(None) };
@@ -186,7 +183,7 @@ impl Asked<'_, '_> {
             let is_same = |first: &Found| first.api.service == api.service && first.name == route.name;
             match &found {
                 Some(first) if !is_same(first) => {
-                    return Err(Derivation::ambiguous("two services at its host know it by different names"));
+                    return Err(Ambiguity("two services at its host know it by different names"));
                 }
                 Some(_) => {}
                 None => {

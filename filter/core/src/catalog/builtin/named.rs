@@ -9,7 +9,7 @@ use super::{
 use crate::{
     catalog::{
         body::{self, BodyRule},
-        operation::{Derivation, Facts},
+        operation::{Ambiguity, Derivation, Facts},
     },
     policy::Text,
     request::{Request, Seen},
@@ -36,16 +36,16 @@ impl Asked<'_, '_> {
     pub(super) fn by_target(&self, speaks: Speaks) -> Outcome<Option<Derivation>> {
         let told = self.request.told();
         let Seen::Once(target) = told.amz_target else {
-            return Err(Derivation::ambiguous("`x-amz-target` stands twice"));
+            return Err(Ambiguity("`x-amz-target` stands twice"));
         };
         if !speaks.any(Speaks::JSON) {
-            return Err(Derivation::ambiguous("it has an `x-amz-target`, and the service knows none"));
+            return Err(Ambiguity("it has an `x-amz-target`, and the service knows none"));
         }
         if self.request.path() != "/" || self.request.method() != "POST" {
-            return Err(Derivation::ambiguous("it has an `x-amz-target`, and is no `POST /`"));
+            return Err(Ambiguity("it has an `x-amz-target`, and is no `POST /`"));
         }
         if !AMZ_JSON.iter().any(|json| is_type(told.content_type, json)) {
-            return Err(Derivation::ambiguous("it has an `x-amz-target`, and another content type"));
+            return Err(Ambiguity("it has an `x-amz-target`, and another content type"));
         }
         let Some(dot) = target.iter().rposition(|byte| *byte == b'.') else { return Ok(None) };
         let (prefix, name) = target.split_at(dot);
@@ -60,10 +60,10 @@ impl Asked<'_, '_> {
     pub(super) fn by_smithy(&self, speaks: Speaks) -> Outcome<Option<Derivation>> {
         let told = self.request.told();
         if told.smithy_protocol != Seen::Once(SMITHY) || !speaks.any(Speaks::CBOR) {
-            return Err(Derivation::ambiguous("it speaks a Smithy protocol that the service does not"));
+            return Err(Ambiguity("it speaks a Smithy protocol that the service does not"));
         }
         if told.content_type.is_there() && !is_type(told.content_type, CBOR) {
-            return Err(Derivation::ambiguous("it speaks CBOR, and has another content type"));
+            return Err(Ambiguity("it speaks CBOR, and has another content type"));
         }
         let path = self.request.path().strip_prefix("/service/");
         let Some((service, name)) = path.and_then(|path| path.split_once("/operation/")) else {
@@ -102,19 +102,19 @@ impl Asked<'_, '_> {
         let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
         let is_place = path == "/" || queue && segments == 2;
         if is_s3 || !is_place || !matches!(self.request.method(), "GET" | "POST") {
-            return Err(Derivation::ambiguous("it has a form, and its path and method are no form's"));
+            return Err(Ambiguity("it has a form, and its path and method are no form's"));
         }
         if self.by_route()?.is_some() {
-            return Err(Derivation::ambiguous("it has a form, and its path is an operation"));
+            return Err(Ambiguity("it has a form, and its path is an operation"));
         }
         if !self.request.has_plain_body() {
-            return Err(Derivation::ambiguous(body::ENCODED));
+            return Err(Ambiguity(body::ENCODED));
         }
         if told.content_type == Seen::Often
             || self.query.action == Parameter::Often
             || self.query.version == Parameter::Often
         {
-            return Err(Derivation::ambiguous("it says twice what it wants"));
+            return Err(Ambiguity("it says twice what it wants"));
         }
         let rule = FormRule {
             apis: Apis::of_forms(self.apis),
@@ -134,7 +134,7 @@ impl Asked<'_, '_> {
         let header = match self.request.told().authorization {
             Seen::Once(value) => std::str::from_utf8(value).unwrap_or_default(),
             Seen::Never => "",
-            Seen::Often => return Err(Derivation::ambiguous("it is signed twice")),
+            Seen::Often => return Err(Ambiguity("it is signed twice")),
         };
         let in_header = SIGNED.iter().any(|algorithm| header.starts_with(algorithm));
         let credential =
@@ -147,7 +147,7 @@ impl Asked<'_, '_> {
             (None, Parameter::Once(credential)) => Some(credential.as_ref()),
             (None, Parameter::Never) if !in_header => None,
             (_, _) => {
-                return Err(Derivation::ambiguous("its signature names more or less than one credential"));
+                return Err(Ambiguity("its signature names more or less than one credential"));
             }
         };
         let scope = credential.map(|credential| credential.rsplit('/').nth(1).unwrap_or_default());
@@ -166,7 +166,7 @@ fn check_scope<'x>(table: &Table, mut apis: impl Iterator<Item = &'x Api>, scope
     if apis.any(|api| table.signing(api).any(|name| name == scope)) {
         Ok(())
     } else {
-        Err(Derivation::ambiguous("its signature is for another service"))
+        Err(Ambiguity("its signature is for another service"))
     }
 }
 
@@ -181,7 +181,7 @@ fn one<'x>(
         let Some(at) = table.operation(api, name) else { continue };
         match &found {
             Some((first, _)) if first.service != api.service => {
-                return Err(Derivation::ambiguous("two services at its host have the operation"));
+                return Err(Ambiguity("two services at its host have the operation"));
             }
             Some(_) => {}
             None => found = Some((*api, at)),
@@ -208,9 +208,7 @@ fn is_type(content_type: Seen<'_>, expected: &[u8]) -> bool {
 impl FormRule {
     /// What the query and the whole of the form ask for together.
     pub(in crate::catalog) fn decide(&self, table: &Table, form: &[u8]) -> Derivation {
-        match self.read(table, form) {
-            Ok(derivation) | Err(derivation) => derivation,
-        }
+        Derivation::of(self.read(table, form))
     }
 
     fn read(&self, table: &Table, form: &[u8]) -> Outcome<Derivation> {
@@ -218,13 +216,16 @@ impl FormRule {
         let service = || shared_name(table, &apis);
         let unknown = || Derivation::UnknownAction { service: service() };
         if !self.is_form && !form.is_empty() {
-            return Err(Derivation::ambiguous("it has an `Action` in its query, and a body that is no form"));
+            return Err(Ambiguity("it has an `Action` in its query, and a body that is no form"));
         }
         let mut said = Said { action: self.action.clone(), version: self.version.clone() };
-        said.add(form).map_err(|problem| match problem {
-            FormProblem::Unreadable(problem) => Derivation::Unreadable { service: service(), problem },
-            FormProblem::Contradiction(what) => Derivation::ambiguous(what),
-        })?;
+        match said.add(form) {
+            Ok(()) => {}
+            Err(FormProblem::Unreadable(problem)) => {
+                return Ok(Derivation::Unreadable { service: service(), problem });
+            }
+            Err(FormProblem::Contradiction(what)) => return Err(Ambiguity(what)),
+        }
         let (Some(action), Some(version)) = (said.action, said.version) else { return Ok(unknown()) };
         let meant = apis.iter().filter(|api| table.text(api.version) == version);
         let Some((api, at)) = one(table, meant.clone(), action.as_bytes())? else { return Ok(unknown()) };

@@ -6,7 +6,7 @@ use super::{
     table::{Api, Condition, NameAt, Table, TextNumber, name_in_leaf, u16_at},
     trie::{self, Fit, Piece, Pieces, Specificity},
 };
-use crate::catalog::operation::Derivation;
+use crate::catalog::operation::Ambiguity;
 
 /// The methods that routes have, in the generator's order (`filter/core/catalog/model.py`).
 const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
@@ -130,7 +130,7 @@ pub(super) fn find(
                 Some((_, specificity))
                     if fit.specificity == *specificity || !fit.specificity.dominates(*specificity) =>
                 {
-                    problem = Some(Derivation::ambiguous("two operations fit it equally well"));
+                    problem = Some(Ambiguity("two operations fit it equally well"));
                 }
                 Some(_) | None => best = Some((leaf, fit.specificity)),
             }
@@ -184,7 +184,7 @@ fn holds(asked: &Asked<'_, '_>, condition: Condition) -> Outcome<bool> {
     let once = |key: TextNumber| match asked.query.times(key) {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(Derivation::ambiguous("a parameter that says what is wanted stands twice")),
+        _ => Err(Ambiguity("a parameter that says what is wanted stands twice")),
     };
     match condition {
         Condition::QueryPresent(key) => once(key),

@@ -6,7 +6,7 @@ use super::{
     table::{Api, Speaks},
     trie::{Piece, Pieces},
 };
-use crate::catalog::operation::Derivation;
+use crate::catalog::operation::Ambiguity;
 
 /// What a directory bucket's name ends with.
 const DIRECTORY_BUCKET: &str = "--x-s3";
@@ -22,7 +22,7 @@ pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> 
     let place = place(api, asked.request.path());
     // What servers take for one another must not be both.
     if place.bucket.is_some_and(|bucket| bucket.is_empty() || bucket.contains('%')) {
-        return Err(Derivation::ambiguous("what it names as a bucket may be read as a bucket and a key"));
+        return Err(Ambiguity("what it names as a bucket may be read as a bucket and a key"));
     }
     let mut pieces = Pieces::new();
     let any = Piece { text: "*", number: None, is_region: false };
@@ -40,8 +40,8 @@ pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> 
     routes::find(asked, api, &pieces, |_| true)
 }
 
-fn too_long() -> Derivation {
-    Derivation::ambiguous("the path is too long")
+fn too_long() -> Ambiguity {
+    Ambiguity("the path is too long")
 }
 
 /// Splits a path at its first slash behind the bucket. A key may hold slashes, empty segments too.
