@@ -9,22 +9,31 @@ import re
 import struct
 
 from model import GREEDY, LABEL, METHODS, REGION, Api, Route
-from sources import fnv1a
+from sources import text_hash
 
 MAGIC = b"HXC1"
 WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|.")
 # Names begin with their number of words; a word is one byte below 128, or two.
 ONE_BYTE_WORDS = 128
 LONGEST_NAME = 128
+LONG_GROUP = 31
+EXCLUSIVE_HEADER = "x-amz-copy-source"
 
 HAS_LABEL, HAS_GREEDY, HAS_REGION, HAS_LITERALS = 1, 2, 4, 8
-HAS_CONDITIONS, HAS_RULE = 8, 16
+HAS_CONDITIONS, HAS_RULE = 1, 2
 
 
 def u24(value: int) -> bytes:
     if value >= 1 << 24:
         raise SystemExit("an offset does not fit")
     return struct.pack("<I", value)[:3]
+
+
+def group_head(method: int, length: int) -> bytes:
+    """The method in three bits and the length in five, or behind them where it is longer."""
+    if length < LONG_GROUP:
+        return bytes([method | length << 3])
+    return bytes([method | LONG_GROUP << 3]) + struct.pack("<H", length)
 
 
 class Texts:
@@ -47,7 +56,7 @@ class Texts:
             slots *= 2
         index = [0] * slots
         for number, text in enumerate(self.numbers):
-            slot = fnv1a(text) % slots
+            slot = text_hash(text) % slots
             while index[slot]:
                 slot = (slot + 1) % slots
             index[slot] = number + 1
@@ -111,8 +120,14 @@ class Table:
         self.texts = Texts()
         self.texts.number("")
         # The texts that conditions are about come first: the filter looks at no other key of a query.
+        # Of these the exclusive ones come first, which are all of one service.
+        exclusive = {api.exclusive for api in apis if api.exclusive}
+        if len(exclusive) != 1 or [key for key in min(exclusive) if key.startswith("x-")] != [EXCLUSIVE_HEADER]:
+            raise SystemExit("the filter knows one list of exclusive keys, with one header")
+        for key in min(exclusive):
+            self.texts.number(key)
         keys = {condition.key for api in apis for route in api.routes for condition in route.conditions}
-        for key in sorted(keys | {key for api in apis for key in api.exclusive}):
+        for key in sorted(keys):
             self.texts.number(key)
         significant = len(self.texts.numbers)
         names = {route.name for api in apis for route in api.routes}
@@ -157,7 +172,7 @@ class Table:
         number = self.texts.number
         return struct.pack("<HH", number(api.service), api.flags) + u24(root) + u24(start) + struct.pack(
             "<HHHHHH", len(api.operations), number(api.target_prefix), number(api.version),
-            number(api.cbor_service), self.text_list(api.exclusive), self.text_list(tuple(sorted(api.signing))),
+            number(api.cbor_service), len(api.exclusive), self.text_list(tuple(sorted(api.signing))),
         )
 
     def text_list(self, texts: tuple[str, ...]) -> int:
@@ -180,19 +195,19 @@ class Table:
         return self.known_conditions[conditions]
 
     def route_leaves(self, routes: list[Route]) -> bytes:
-        seen, out = {}, b""
+        seen = {}
         for route in sorted(routes, key=lambda route: (route.method, route.name, repr(route.conditions))):
             key = (route.method, route.conditions)
             if seen.setdefault(key, (route.name, route.rule)) != (route.name, route.rule):
                 raise SystemExit(f"{route.method} {'/'.join(route.path)} is {seen[key]} and {route.name}")
+        groups = collections.defaultdict(bytes)
         for (method, conditions), (name, rule) in seen.items():
-            flags = METHODS.index(method)
-            flags |= (HAS_CONDITIONS if conditions else 0) | (HAS_RULE if rule else 0)
-            out += bytes([flags])
-            out += struct.pack("<H", self.condition_list(conditions)) if conditions else b""
-            out += bytes([rule]) if rule else b""
-            out += u24(self.names.offsets[name])
-        return out
+            leaf = bytes([(HAS_CONDITIONS if conditions else 0) | (HAS_RULE if rule else 0)])
+            leaf += struct.pack("<H", self.condition_list(conditions)) if conditions else b""
+            leaf += bytes([rule]) if rule else b""
+            groups[METHODS.index(method)] += leaf + u24(self.names.offsets[name])
+        # How long a group is stands before it, so that those of other methods are passed over.
+        return b"".join(group_head(method, len(leaves)) + leaves for method, leaves in sorted(groups.items()))
 
     def node(self, node: Node, leaves) -> int:
         """Writes a node below its children, and gives its offset; an equal one that stands already is taken."""

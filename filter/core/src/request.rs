@@ -29,6 +29,7 @@ pub(crate) struct Told<'a> {
     pub(crate) content_type: Seen<'a>,
     pub(crate) content_encoding: Seen<'a>,
     pub(crate) authorization: Seen<'a>,
+    pub(crate) copy_source: Seen<'a>,
 }
 
 /// A header that may stand once.
@@ -211,6 +212,7 @@ impl<'a> Told<'a> {
             b"content-type" => &mut self.content_type,
             b"content-encoding" => &mut self.content_encoding,
             b"authorization" => &mut self.authorization,
+            b"x-amz-copy-source" => &mut self.copy_source,
             _ => {
                 if METHOD_OVERRIDES.iter().any(|other| same_header(name, other.as_bytes())) {
                     return Err(ambiguous("a header asks for another method"));

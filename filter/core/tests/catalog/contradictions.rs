@@ -31,7 +31,7 @@ pub(crate) fn all(recorded: &Recorded) -> Vec<(&'static str, Recorded)> {
     if recorded.headers.iter().any(|(_, value)| value.contains("Credential=")) {
         all.push(("a signature for another service", rescoped(recorded)));
     }
-    if !recorded.body.is_empty() && recorded.protocol != "google" {
+    if matches!(recorded.protocol.as_str(), "query" | "ec2") {
         let twice = |more: &str| Recorded { body: format!("{}{more}", recorded.body), ..recorded.clone() };
         all.push(("a second `Action` in the body", twice("&Action=DescribeSafeThing")));
         all.push(("a second `Action` behind a semicolon", twice(";Action=DescribeSafeThing")));

@@ -11,43 +11,56 @@ use crate::{catalog::operation::Ambiguity, request::Seen};
 const GRPC: &[u8] = b"application/grpc";
 const BATCH: &str = "/batch";
 
-pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
+/// A path's segments, whole, and with a custom verb as one more.
+#[derive(Debug)]
+pub(super) struct Segments<'p> {
+    whole: Pieces<'p>,
+    called: Option<Pieces<'p>>,
+    is_grpc: bool,
+}
+
+pub(super) fn route<'q>(asked: &Asked<'q, '_>, api: &Api) -> Outcome<Option<Route>> {
     let path = asked.request.path();
     if path.strip_prefix(BATCH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(Ambiguity("a batch hides what is asked for"));
     }
-    let is_grpc = match asked.request.told().content_type {
-        Seen::Once(value) => value.get(..GRPC.len()).is_some_and(|head| head.eq_ignore_ascii_case(GRPC)),
-        Seen::Never => false,
-        Seen::Often => return Err(Ambiguity("it has more than one content type")),
-    };
-    let Some(mut pieces) = segments(asked, path) else { return Ok(None) };
-    // A colon that was sent as one begins a verb. Escaped, or where a resource has no verbs, it is part of a name.
-    if let Some((name, verb)) = raw_verb(asked.request.raw_path(), path) {
-        pieces.pop();
-        let verb = piece(asked.table, verb);
-        if pieces.push(piece(asked.table, name)).and_then(|()| pieces.push(verb)).is_err() {
-            return Ok(None);
-        }
-        if let Some(route) = routes::find(asked, api, &pieces, |_| true)? {
-            let route = Route { has_verb: true, ..route };
-            return Ok(Some(route).filter(|route| route.is_grpc == is_grpc));
-        }
-        let Some(whole) = segments(asked, path) else { return Ok(None) };
-        pieces = whole;
+    let content_type = asked.request.told().content_type;
+    if content_type == Seen::Often {
+        return Err(Ambiguity("it has more than one content type"));
     }
-    let has_colon = pieces.as_slice().last().is_some_and(|last| last.text.contains(':'));
-    let route = routes::find(asked, api, &pieces, |fit| !has_colon || !fit.has_verbs(asked.table))?;
-    Ok(route.filter(|route| route.is_grpc == is_grpc))
+    let segments: &Option<Segments<'q>> = asked.google.get_or_init(|| segments(asked));
+    let Some(Segments { whole, called, is_grpc }) = segments else { return Ok(None) };
+    let has_its_type = |route: &Route| route.is_grpc == *is_grpc;
+    if let Some(called) = called
+        && let Some(route) = routes::find(asked, api, called, |_| true)?
+    {
+        return Ok(Some(Route { has_verb: true, ..route }).filter(has_its_type));
+    }
+    let has_colon = whole.as_slice().last().is_some_and(|last| last.text.contains(':'));
+    let route = routes::find(asked, api, whole, |fit| !has_colon || !fit.has_verbs(asked.table))?;
+    Ok(route.filter(has_its_type))
 }
 
-/// The segments, of which none is ignored: a slash at the end leads to nothing.
-fn segments<'p>(asked: &Asked<'_, '_>, path: &'p str) -> Option<Pieces<'p>> {
-    let mut pieces = Pieces::new();
-    for text in path.strip_prefix('/')?.split('/') {
-        pieces.push(piece(asked.table, text)).ok()?;
-    }
-    Some(pieces)
+/// Splits a path. A colon that was sent as one begins a verb; escaped, or where a resource has no verbs, it is part of
+/// a name. No segment is ignored: a slash at the end leads to nothing.
+fn segments<'q>(asked: &Asked<'q, '_>) -> Option<Segments<'q>> {
+    let (request, path) = (asked.request, asked.request.path());
+    let mut whole = Pieces::new();
+    routes::split(asked, path, &mut whole).ok()?;
+    let called = match raw_verb(request.raw_path(), path) {
+        Some((name, verb)) => {
+            let mut called = whole;
+            called.pop();
+            called.push(piece(name)).and_then(|()| called.push(piece(verb))).ok()?;
+            Some(called)
+        }
+        None => None,
+    };
+    let is_grpc = match request.told().content_type {
+        Seen::Once(value) => value.get(..GRPC.len()).is_some_and(|head| head.eq_ignore_ascii_case(GRPC)),
+        Seen::Never | Seen::Often => false,
+    };
+    Some(Segments { whole, called, is_grpc })
 }
 
 /// The last segment's name, and its verb with the colon, where the path was sent with one.

@@ -14,10 +14,13 @@ const GOOGLE: &str = ".googleapis.com";
 
 pub(super) fn find(table: &Table, host: &str) -> Option<Apis> {
     let mut pieces = Pieces::new();
-    for label in host.rsplit('.') {
-        let number = table.number(label.as_bytes()).or_else(|| s3_express(table, label));
-        pieces.push(Piece { text: label, number, is_region: is_region(label) }).ok()?;
+    let mut rest = host;
+    while let Some(at) = rest.bytes().rposition(|byte| byte == b'.') {
+        let (before, label) = rest.split_at_checked(at)?;
+        pieces.push(label_piece(table, label.get(1..)?)).ok()?;
+        rest = before;
     }
+    pieces.push(label_piece(table, rest)).ok()?;
     let found = best(table, pieces.as_slice());
     if found.is_some() || !host.ends_with(GOOGLE) {
         return found;
@@ -27,7 +30,8 @@ pub(super) fn find(table: &Table, host: &str) -> Option<Apis> {
     let split = label.match_indices('-').find_map(|(at, _)| {
         let (location, name) = label.split_at_checked(at)?;
         let name = name.strip_prefix('-')?;
-        let number = is_location(location).then(|| table.number(format!("~{name}").as_bytes()))??;
+        let number = (Place::of(location) == Place::GoogleLocation)
+            .then(|| table.number(format!("~{name}").as_bytes()))??;
         Some((name, number))
     });
     let (name, number) = split?;
@@ -52,6 +56,9 @@ fn best(table: &Table, labels: &[Piece<'_>]) -> Option<Apis> {
 
 /// The literal that stands for all zones: `s3express-{}`.
 fn s3_express(table: &Table, label: &str) -> Option<super::table::TextNumber> {
+    if !label.starts_with("s3express") {
+        return None;
+    }
     let prefix = S3_EXPRESS.into_iter().find(|prefix| label.starts_with(prefix))?;
     let zone = label.strip_prefix(prefix)?;
     let is_zone =
@@ -59,29 +66,35 @@ fn s3_express(table: &Table, label: &str) -> Option<super::table::TextNumber> {
     is_zone.then(|| table.number(format!("{prefix}{{}}").as_bytes()))?
 }
 
-/// Whether a label is a region as AWS names them, `eu-central-1`, or one of Google's locations.
-fn is_region(label: &str) -> bool {
-    is_aws_region(label) || is_location(label)
+fn label_piece<'h>(table: &Table, label: &'h str) -> Piece<'h> {
+    Piece { text: label, number: s3_express(table, label), is_region: Place::of(label) != Place::None }
 }
 
-fn is_aws_region(label: &str) -> bool {
-    let mut parts = label.rsplit('-');
-    let number =
-        parts.next().is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-    number && parts.clone().count() >= 2 && parts.all(is_word)
+/// What kind of place a label is the name of, by its form: new ones are known too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    None,
+    /// `eu-central-1`
+    AwsRegion,
+    /// `us-central1`, or several regions, as `eu`
+    GoogleLocation,
 }
 
-/// `us-central1`, or a multi-region as `eu`.
-fn is_location(label: &str) -> bool {
-    let name = label.trim_end_matches(|digit: char| digit.is_ascii_digit());
-    let has_number = name.len() < label.len();
-    if has_number {
-        name.split('-').count() == 2 && name.split('-').all(is_word)
-    } else {
-        name.len() == 2 && is_word(name)
+impl Place {
+    fn of(label: &str) -> Self {
+        let (mut dashes, mut letters, mut digits) = (0, 0, 0);
+        for byte in label.bytes() {
+            match byte {
+                b'a'..=b'z' if digits == 0 => letters += 1,
+                b'0'..=b'9' => digits += 1,
+                b'-' if digits == 0 && letters >= 2 => (dashes, letters) = (dashes + 1, 0),
+                _ => return Self::None,
+            }
+        }
+        match (dashes, letters, digits) {
+            (2.., 0, 1..) => Self::AwsRegion,
+            (1, 2.., 1..) | (0, 2, 0) => Self::GoogleLocation,
+            _ => Self::None,
+        }
     }
-}
-
-fn is_word(part: &str) -> bool {
-    part.len() >= 2 && part.bytes().all(|byte| byte.is_ascii_lowercase())
 }

@@ -12,7 +12,7 @@ mod s3;
 mod table;
 mod trie;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::OnceCell};
 
 pub(super) use self::{
     named::{FormRule, with_form},
@@ -24,6 +24,7 @@ use self::{
     query::Query,
     routes::Route,
     table::{Api, NameAt},
+    trie::Pieces,
 };
 use super::{
     body::BodyRule,
@@ -51,11 +52,14 @@ struct Found {
 /// Everything that one derivation looks at.
 struct Asked<'q, 'r> {
     table: &'q Table,
-    apis: &'q [Api],
+    apis: &'q Apis,
     request: &'q Request<'r>,
     query: &'q Query<'r>,
     /// What stands behind the bucket, at hosts of the operator's own.
     base: Option<&'q str>,
+    /// The path's segments, which all APIs at the host have in common, as AWS and as Google read them.
+    plain: OnceCell<Option<Pieces<'q>>>,
+    google: OnceCell<Option<google::Segments<'q>>>,
 }
 
 type Outcome<T> = Result<T, Ambiguity>;
@@ -68,25 +72,23 @@ impl Apis {
         Self { numbers: numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>().into() }
     }
 
-    fn read(&self, table: &Table) -> Vec<Api> {
-        self.numbers
-            .chunks_exact(2)
-            .filter_map(|number| table.api(u16::from_le_bytes(number.try_into().ok()?)))
-            .collect()
+    fn read(&self, table: &Table) -> impl Iterator<Item = Api> + Clone {
+        let numbers = self.numbers.chunks_exact(2);
+        numbers.filter_map(|number| table.api(u16::from_le_bytes(number.try_into().ok()?)))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
+
+    fn len(&self) -> usize {
+        self.numbers.len() / 2
+    }
 }
 
 /// All that these APIs speak.
 pub(super) fn speaks(table: &Table, apis: &Apis) -> Speaks {
-    all_speak(&apis.read(table))
-}
-
-fn all_speak(apis: &[Api]) -> Speaks {
-    apis.iter().fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks))
+    apis.read(table).fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks))
 }
 
 /// The APIs that the table has at `host`.
@@ -108,25 +110,25 @@ pub(super) fn of_service(table: &Table, service: &str, below_host: bool) -> Apis
 
 /// What `request` asks of the APIs at its host, which is one below `base` where the operator says so.
 pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>, base: Option<&str>) -> Derivation {
-    let apis = apis.read(table);
     if apis.is_empty() {
         return Derivation::UnknownService;
     }
-    let query = match Query::read(table, request.query()) {
-        Ok(query) => query,
-        Err(problem) => return Derivation::ambiguous(problem.text()),
-    };
-    let asked = Asked { table, apis: &apis, request, query: &query, base };
-    let unknown = || Derivation::UnknownAction { service: shared_name(table, &apis) };
+    let mut query = Query::new();
+    if let Err(problem) = query.read(table, request.query()) {
+        return Derivation::ambiguous(problem.text());
+    }
+    let asked =
+        Asked { table, apis, request, query: &query, base, plain: OnceCell::new(), google: OnceCell::new() };
+    let unknown = || Derivation::UnknownAction { service: shared_name(table, apis) };
     Derivation::of(asked.derive().map(|found| found.unwrap_or_else(unknown)))
 }
 
 // === impl Asked ===
 
-impl Asked<'_, '_> {
+impl<'q> Asked<'q, '_> {
     /// Asks by the signs that the request gives, of which only one may be there.
     fn derive(&self) -> Outcome<Option<Derivation>> {
-        let speaks = all_speak(self.apis);
+        let speaks = speaks(self.table, self.apis);
         let is_s3 = speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
         if self.request.has_empty_segments() && (!is_s3 || self.request.path().starts_with("//")) {
             return Err(Ambiguity(EMPTY_SEGMENT));
@@ -155,8 +157,12 @@ impl Asked<'_, '_> {
         }
         let found = self.by_route()?;
         let Some(found) = found else { return Ok(None) };
-        self.check_scope([&found.api].into_iter())?;
+        self.check_scope([found.api].into_iter())?;
         self.tell(found)
+    }
+
+    fn apis(&self) -> impl Iterator<Item = Api> + Clone {
+        self.apis.read(self.table)
     }
 
     fn service(&self, api: &Api) -> Text {
@@ -177,9 +183,9 @@ impl Asked<'_, '_> {
     /// The only thing that the routes of all APIs at the host lead to.
     fn by_route(&self) -> Outcome<Option<Found>> {
         let mut found: Option<Found> = None;
-        for api in self.apis.iter().filter(|api| api.speaks.any(Speaks::REST)) {
-            let Some(route) = self.route(api)? else { continue };
-            let other = Found { api: *api, name: route.name, facts: Facts::default(), rule: route.rule };
+        for api in self.apis().filter(|api| api.speaks.any(Speaks::REST)) {
+            let Some(route) = self.route(&api)? else { continue };
+            let other = Found { api, name: route.name, facts: Facts::default(), rule: route.rule };
             let is_same = |first: &Found| first.api.service == api.service && first.name == route.name;
             match &found {
                 Some(first) if !is_same(first) => {
@@ -187,7 +193,7 @@ impl Asked<'_, '_> {
                 }
                 Some(_) => {}
                 None => {
-                    let facts = self.facts(api, &route);
+                    let facts = self.facts(&api, &route);
                     found = Some(Found { facts, ..other });
                 }
             }
@@ -230,9 +236,9 @@ fn azure_resource(host: &str) -> Option<String> {
 }
 
 /// The service of these APIs. Where several share a host, what none of them knows could be for any of them.
-fn shared_name(table: &Table, apis: &[Api]) -> Text {
-    let Some(first) = apis.first() else { return Text::new(UNKNOWN) };
-    let is_shared = apis.iter().all(|api| api.service == first.service);
+fn shared_name(table: &Table, apis: &Apis) -> Text {
+    let Some(first) = apis.read(table).next() else { return Text::new(UNKNOWN) };
+    let is_shared = apis.read(table).all(|api| api.service == first.service);
     Text::new(if is_shared { table.text(first.service) } else { UNKNOWN })
 }
 

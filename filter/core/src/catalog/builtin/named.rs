@@ -19,7 +19,7 @@ const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const AMZ_JSON: [&[u8]; 2] = [b"application/x-amz-json-1.0", b"application/x-amz-json-1.1"];
 const CBOR: &[u8] = b"application/cbor";
 const SMITHY: &[u8] = b"rpc-v2-cbor";
-const SIGNED: [&str; 2] = ["AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"];
+const SIGNED: [&[u8]; 2] = [b"AWS4-HMAC-SHA256", b"AWS4-ECDSA-P256-SHA256"];
 
 /// What has to be known of a request to read its form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,10 +50,10 @@ impl Asked<'_, '_> {
         let Some(dot) = target.iter().rposition(|byte| *byte == b'.') else { return Ok(None) };
         let (prefix, name) = target.split_at(dot);
         let name = name.get(1..).unwrap_or_default();
-        let is_meant = |api: &&Api| {
+        let is_meant = |api: &Api| {
             api.speaks.any(Speaks::JSON) && self.table.text(api.target_prefix).as_bytes() == prefix
         };
-        self.called(self.apis.iter().filter(is_meant), name)
+        self.called(self.apis().filter(is_meant), name)
     }
 
     /// Smithy RPC: `POST /service/GraniteServiceVersion20100801/operation/PutMetricData`.
@@ -73,15 +73,11 @@ impl Asked<'_, '_> {
             return Ok(None);
         }
         let is_meant =
-            |api: &&Api| api.speaks.any(Speaks::CBOR) && self.table.text(api.cbor_service) == service;
-        self.called(self.apis.iter().filter(is_meant), name.as_bytes())
+            |api: &Api| api.speaks.any(Speaks::CBOR) && self.table.text(api.cbor_service) == service;
+        self.called(self.apis().filter(is_meant), name.as_bytes())
     }
 
-    fn called<'x>(
-        &self,
-        apis: impl Iterator<Item = &'x Api> + Clone,
-        name: &[u8],
-    ) -> Outcome<Option<Derivation>> {
+    fn called(&self, apis: impl Iterator<Item = Api> + Clone, name: &[u8]) -> Outcome<Option<Derivation>> {
         let Some((api, at)) = one(self.table, apis.clone(), name)? else { return Ok(None) };
         self.check_scope(apis)?;
         let Some(action) = self.table.name(at) else { return Ok(None) };
@@ -97,7 +93,7 @@ impl Asked<'_, '_> {
         if !is_form && !has_action {
             return Ok(None);
         }
-        let queue = self.apis.iter().any(|api| api.speaks.any(Speaks::QUEUE_PATH));
+        let queue = self.apis().any(|api| api.speaks.any(Speaks::QUEUE_PATH));
         let path = self.request.path();
         let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
         let is_place = path == "/" || queue && segments == 2;
@@ -117,7 +113,7 @@ impl Asked<'_, '_> {
             return Err(Ambiguity("it says twice what it wants"));
         }
         let rule = FormRule {
-            apis: Apis::of_forms(self.apis),
+            apis: Apis::of_forms(self.apis()),
             action: self.query.action.once().map(str::to_owned),
             version: self.query.version.once().map(str::to_owned),
             scope: self.scope()?.map(str::to_owned),
@@ -132,18 +128,17 @@ impl Asked<'_, '_> {
     /// The service that a signature is for.
     fn scope(&self) -> Outcome<Option<&str>> {
         let header = match self.request.told().authorization {
-            Seen::Once(value) => std::str::from_utf8(value).unwrap_or_default(),
-            Seen::Never => "",
+            Seen::Once(value) => value,
+            Seen::Never => &[],
             Seen::Often => return Err(Ambiguity("it is signed twice")),
         };
         let in_header = SIGNED.iter().any(|algorithm| header.starts_with(algorithm));
-        let credential =
-            if in_header { header.split_once("Credential=").map(|(_, rest)| rest) } else { None };
-        let credential = credential.filter(|rest| !rest.contains("Credential="));
+        let parts = header.split(|byte| matches!(byte, b' ' | b','));
+        let mut credentials = parts.filter_map(|part| part.strip_prefix(b"Credential="));
+        let credential = credentials.next().filter(|_| in_header && credentials.next().is_none());
+        let credential = credential.map(|credential| std::str::from_utf8(credential).unwrap_or_default());
         let credential = match (credential, &self.query.credential) {
-            (Some(credential), Parameter::Never) => {
-                Some(credential.split([',', ' ']).next().unwrap_or_default())
-            }
+            (Some(credential), Parameter::Never) => Some(credential),
             (None, Parameter::Once(credential)) => Some(credential.as_ref()),
             (None, Parameter::Never) if !in_header => None,
             (_, _) => {
@@ -155,15 +150,15 @@ impl Asked<'_, '_> {
     }
 
     /// A signature for another service than the one that is asked contradicts the request. It never chooses one.
-    pub(super) fn check_scope<'x>(&self, apis: impl Iterator<Item = &'x Api>) -> Outcome<()> {
+    pub(super) fn check_scope(&self, apis: impl Iterator<Item = Api>) -> Outcome<()> {
         let mut apis = apis.filter(|api| self.table.signing(api).next().is_some()).peekable();
         let Some(scope) = apis.peek().and(self.scope()?) else { return Ok(()) };
         check_scope(self.table, apis, scope)
     }
 }
 
-fn check_scope<'x>(table: &Table, mut apis: impl Iterator<Item = &'x Api>, scope: &str) -> Outcome<()> {
-    if apis.any(|api| table.signing(api).any(|name| name == scope)) {
+fn check_scope(table: &Table, mut apis: impl Iterator<Item = Api>, scope: &str) -> Outcome<()> {
+    if apis.any(|api| table.signing(&api).any(|name| name == scope)) {
         Ok(())
     } else {
         Err(Ambiguity("its signature is for another service"))
@@ -171,20 +166,16 @@ fn check_scope<'x>(table: &Table, mut apis: impl Iterator<Item = &'x Api>, scope
 }
 
 /// The operation that all of these APIs have under `name`.
-fn one<'x>(
-    table: &Table,
-    apis: impl Iterator<Item = &'x Api>,
-    name: &[u8],
-) -> Outcome<Option<(Api, NameAt)>> {
+fn one(table: &Table, apis: impl Iterator<Item = Api>, name: &[u8]) -> Outcome<Option<(Api, NameAt)>> {
     let mut found: Option<(Api, NameAt)> = None;
     for api in apis {
-        let Some(at) = table.operation(api, name) else { continue };
+        let Some(at) = table.operation(&api, name) else { continue };
         match &found {
             Some((first, _)) if first.service != api.service => {
                 return Err(Ambiguity("two services at its host have the operation"));
             }
             Some(_) => {}
-            None => found = Some((*api, at)),
+            None => found = Some((api, at)),
         }
     }
     Ok(found)
@@ -212,8 +203,7 @@ impl FormRule {
     }
 
     fn read(&self, table: &Table, form: &[u8]) -> Outcome<Derivation> {
-        let apis = self.apis.read(table);
-        let service = || shared_name(table, &apis);
+        let service = || shared_name(table, &self.apis);
         let unknown = || Derivation::UnknownAction { service: service() };
         if !self.is_form && !form.is_empty() {
             return Err(Ambiguity("it has an `Action` in its query, and a body that is no form"));
@@ -227,7 +217,7 @@ impl FormRule {
             Err(FormProblem::Contradiction(what)) => return Err(Ambiguity(what)),
         }
         let (Some(action), Some(version)) = (said.action, said.version) else { return Ok(unknown()) };
-        let meant = apis.iter().filter(|api| table.text(api.version) == version);
+        let meant = self.apis.read(table).filter(|api| table.text(api.version) == version);
         let Some((api, at)) = one(table, meant.clone(), action.as_bytes())? else { return Ok(unknown()) };
         if let Some(scope) = &self.scope {
             check_scope(table, meant, scope)?;
@@ -238,9 +228,9 @@ impl FormRule {
 }
 
 impl Apis {
-    fn of_forms(apis: &[Api]) -> Self {
-        let speaks = |api: &&Api| api.speaks.any(Speaks::QUERY);
-        let numbers = apis.iter().filter(speaks).map(|api| api.number).collect::<Vec<_>>();
+    fn of_forms(apis: impl Iterator<Item = Api>) -> Self {
+        let speaks = |api: &Api| api.speaks.any(Speaks::QUERY);
+        let numbers = apis.filter(speaks).map(|api| api.number).collect::<Vec<_>>();
         Self::of(&numbers)
     }
 }

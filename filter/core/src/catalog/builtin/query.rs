@@ -44,33 +44,38 @@ pub(in crate::catalog) enum QueryProblem {
 
 impl<'a> Query<'a> {
     /// More keys that mean something than any request has.
-    const MOST: usize = 16;
+    const MOST: usize = 8;
 
-    pub(super) fn read(table: &Table, raw: &'a str) -> Result<Self, QueryProblem> {
+    pub(super) fn new() -> Self {
         let empty = Key { number: TextNumber::EMPTY, raw_value: "", times: 0 };
-        let mut query = Self {
+        Self {
             keys: [empty; Self::MOST],
             count: 0,
             action: Parameter::Never,
             version: Parameter::Never,
             credential: Parameter::Never,
-        };
-        if raw.is_empty() {
-            return Ok(query);
         }
+    }
+
+    /// Takes in a query as it was sent.
+    pub(super) fn read(&mut self, table: &Table, raw: &'a str) -> Result<(), QueryProblem> {
+        if raw.is_empty() {
+            return Ok(());
+        }
+        let has_semicolons = raw.contains(';');
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let key = decoded(key)?;
-            query.take(table, &key, value)?;
+            self.take(table, &key, value)?;
             // Some servers separate parameters at semicolons too.
-            for hidden in pair.split(';').skip(1) {
+            for hidden in pair.split(';').skip(1).filter(|_| has_semicolons) {
                 let key = decoded(hidden.split_once('=').map_or(hidden, |(key, _)| key))?;
-                if query.means_something(table, &key) {
+                if self.means_something(table, &key) {
                     return Err(QueryProblem::Semicolon);
                 }
             }
         }
-        Ok(query)
+        Ok(())
     }
 
     fn take(&mut self, table: &Table, key: &str, raw_value: &'a str) -> Result<(), QueryProblem> {
@@ -115,6 +120,11 @@ impl<'a> Query<'a> {
     /// The value of the key with this number, as it was sent.
     pub(super) fn raw_value(&self, number: TextNumber) -> Option<&'a str> {
         self.keys().iter().find(|key| key.number == number).map(|key| key.raw_value)
+    }
+
+    /// How many different keys of a kind stand there.
+    pub(super) fn count(&self, is_meant: impl Fn(TextNumber) -> bool) -> usize {
+        self.keys().iter().filter(|key| is_meant(key.number)).count()
     }
 
     /// How often the key with this number stands there.

@@ -3,16 +3,18 @@
 use super::{
     Asked, Outcome,
     query::{Parameter, decoded},
-    table::{Api, Condition, NameAt, Table, TextNumber, name_in_leaf, u16_at},
-    trie::{self, Fit, Piece, Pieces, Specificity},
+    table::{Api, Condition, NameAt, TextNumber, name_in_leaf, u16_at},
+    trie::{self, Fit, Piece, Pieces, Specificity, TooMany},
 };
 use crate::catalog::operation::Ambiguity;
 
 /// The methods that routes have, in the generator's order (`filter/core/catalog/model.py`).
 const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+/// A group of leaves begins with its method, and its length where that is below this.
 const METHOD: u8 = 7;
-const HAS_CONDITIONS: u8 = 8;
-const HAS_RULE: u8 = 16;
+const LONG_GROUP: usize = 31;
+const HAS_CONDITIONS: u8 = 1;
+const HAS_RULE: u8 = 2;
 
 /// What a route asks for beyond method, path and conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +41,36 @@ pub(super) struct Route {
 }
 
 /// One leaf of a node.
+#[derive(Clone, Copy)]
 struct Leaf {
-    method: u8,
     conditions: Option<usize>,
     rule: u8,
     name: NameAt,
 }
 
-/// The leaves of a node, one behind the other.
+/// The leaves of a node for one method, one behind the other.
 struct Leaves {
     rest: &'static [u8],
 }
 
 // === impl Leaves ===
+
+impl Leaves {
+    /// Those for the method with this number, of all leaves of a node.
+    fn of(mut all: &'static [u8], method: usize) -> Option<Self> {
+        loop {
+            let head = *all.first()?;
+            let (from, length) = match usize::from(head >> 3) {
+                LONG_GROUP => (3, usize::from(u16_at(all, 1)?)),
+                length => (1, length),
+            };
+            if usize::from(head & METHOD) == method {
+                return Some(Self { rest: all.get(from..from + length)? });
+            }
+            all = all.get(from + length..)?;
+        }
+    }
+}
 
 impl Iterator for Leaves {
     type Item = Leaf;
@@ -73,31 +92,48 @@ impl Iterator for Leaves {
         };
         let name = name_in_leaf(self.rest, at)?;
         self.rest = self.rest.get(at + 3..)?;
-        Some(Leaf { method: head & METHOD, conditions, rule, name })
+        Some(Leaf { conditions, rule, name })
     }
 }
 
 /// The route that the raw path leads to, segment by segment. One slash at the end means nothing.
 pub(super) fn plain(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
-    let Some(pieces) = segments(asked.table, asked.request.path()) else { return Ok(None) };
-    find(asked, api, &pieces, |_| true)
+    let segments = asked.plain.get_or_init(|| {
+        let path = asked.request.path();
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut pieces = Pieces::new();
+        let is_split = path.is_empty() || split(asked, path, &mut pieces).is_ok();
+        is_split.then_some(pieces)
+    });
+    segments.as_ref().map_or(Ok(None), |pieces| find(asked, api, pieces, |_| true))
 }
 
-/// The segments of a path, or none when there are more than any route has.
-pub(super) fn segments<'p>(table: &Table, path: &'p str) -> Option<Pieces<'p>> {
-    let path = path.strip_prefix('/')?;
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let mut pieces = Pieces::new();
-    if !path.is_empty() {
-        for text in path.split('/') {
-            pieces.push(piece(table, text)).ok()?;
-        }
+/// Adds the segments of a path.
+///
+/// # Errors
+/// When there are more than any route has.
+pub(super) fn split<'p>(
+    asked: &Asked<'_, '_>,
+    path: &'p str,
+    pieces: &mut Pieces<'p>,
+) -> Result<(), TooMany> {
+    // Several APIs would look up the same texts.
+    let is_shared = asked.apis.len() > 1;
+    let piece = |text: &'p str| {
+        let number = if is_shared { asked.table.number(text.as_bytes()) } else { None };
+        Piece { number, ..piece(text) }
+    };
+    let mut rest = path.strip_prefix('/').unwrap_or(path);
+    while let Some(at) = rest.bytes().position(|byte| byte == b'/') {
+        let Some((segment, after)) = rest.split_at_checked(at) else { break };
+        pieces.push(piece(segment))?;
+        rest = after.get(1..).unwrap_or_default();
     }
-    Some(pieces)
+    pieces.push(piece(rest))
 }
 
-pub(super) fn piece<'p>(table: &Table, text: &'p str) -> Piece<'p> {
-    Piece { text, number: table.number(text.as_bytes()), is_region: false }
+pub(super) fn piece(text: &str) -> Piece<'_> {
+    Piece { text, number: None, is_region: false }
 }
 
 /// The route of `api` that `pieces` lead to by the request's method, under its conditions.
@@ -116,8 +152,7 @@ pub(super) fn find(
         if !is_meant(&fit) {
             return;
         }
-        let leaves = Leaves { rest: fit.leaves }.filter(|leaf| usize::from(leaf.method) == method);
-        for leaf in leaves {
+        for leaf in Leaves::of(fit.leaves, method).into_iter().flatten() {
             match hold(asked, api, leaf.conditions) {
                 Ok(true) => {}
                 Ok(false) => continue,
@@ -171,8 +206,9 @@ fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>) -> Outcome<
                 return Ok(false);
             }
             named += match condition {
-                Condition::QueryPresent(key) | Condition::QueryValue(key, _) => is_exclusive(asked, api, key),
-                Condition::HeaderPresent(key) => is_exclusive(asked, api, key),
+                Condition::QueryPresent(key)
+                | Condition::QueryValue(key, _)
+                | Condition::HeaderPresent(key) => usize::from(api.is_exclusive(key)),
                 Condition::QueryAbsent(_) | Condition::HeaderAbsent(_) => 0,
             };
         }
@@ -198,17 +234,13 @@ fn holds(asked: &Asked<'_, '_>, condition: Condition) -> Outcome<bool> {
     }
 }
 
-fn is_exclusive(asked: &Asked<'_, '_>, api: &Api, key: TextNumber) -> usize {
-    usize::from(asked.table.exclusive(api).any(|other| other == key))
-}
-
 /// How many of the API's exclusive keys and headers the request names.
 fn exclusive_in(asked: &Asked<'_, '_>, api: &Api) -> usize {
-    let is_named = |key: &TextNumber| {
-        let text = asked.table.text(*key);
-        asked.query.times(*key) > 0 || text.starts_with("x-") && asked.request.header(text).is_there()
-    };
-    asked.table.exclusive(api).filter(is_named).count()
+    if !api.has_exclusive() {
+        return 0;
+    }
+    // The generator checks that this is the only header among them.
+    asked.query.count(|key| api.is_exclusive(key)) + usize::from(asked.request.told().copy_source.is_there())
 }
 
 impl Parameter<'_> {

@@ -34,7 +34,7 @@ pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> 
     }
     if let Some(key) = place.key {
         let is_response = api.speaks.any(Speaks::S3_LAMBDA) && key == RESPONSE_OF_LAMBDA;
-        let key = if is_response { piece(asked.table, key) } else { any };
+        let key = if is_response { piece(key) } else { any };
         pieces.push(key).map_err(|_| too_long())?;
     }
     routes::find(asked, api, &pieces, |_| true)

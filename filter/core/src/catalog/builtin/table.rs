@@ -19,7 +19,7 @@ pub(in crate::catalog) struct Table {
     root: usize,
     significant: u16,
     text_offsets: &'static [u8],
-    texts: &'static [u8],
+    texts: &'static str,
     text_index: &'static [u8],
     word_offsets: &'static [u8],
     words: &'static [u8],
@@ -52,7 +52,8 @@ pub(in crate::catalog) struct Api {
     pub(super) target_prefix: TextNumber,
     pub(super) version: TextNumber,
     pub(super) cbor_service: TextNumber,
-    exclusive: usize,
+    /// How many texts, from the first on, are keys of its operations alone.
+    exclusive: u16,
     signing: usize,
 }
 
@@ -91,7 +92,7 @@ impl Table {
             root: u32_at(BYTES, 4).filter(|_| is_ours).unwrap_or_default(),
             significant: u32_at(BYTES, 8).and_then(|count| u16::try_from(count).ok()).unwrap_or_default(),
             text_offsets: section(0),
-            texts: section(1),
+            texts: std::str::from_utf8(section(1)).unwrap_or_default(),
             text_index: section(2),
             word_offsets: section(3),
             words: section(4),
@@ -119,11 +120,11 @@ impl Table {
     #[inline]
     pub(super) fn number(&self, text: &[u8]) -> Option<TextNumber> {
         let mask = (self.text_index.len() / 2).checked_sub(1)?;
-        let mut slot = usize::try_from(fnv1a(text)).ok()? & mask;
+        let mut slot = text_hash(text) & mask;
         // The index is never full, and a broken one is left after a round.
         for _ in 0..=mask {
             let number = u16_at(self.text_index, slot * 2)?.checked_sub(1)?;
-            if self.text_bytes(TextNumber(number)) == Some(text) {
+            if self.known_text(TextNumber(number)).map(str::as_bytes) == Some(text) {
                 return Some(TextNumber(number));
             }
             slot = (slot + 1) & mask;
@@ -143,14 +144,15 @@ impl Table {
     }
 
     #[inline]
-    fn text_bytes(&self, number: TextNumber) -> Option<&'static [u8]> {
+    fn known_text(&self, number: TextNumber) -> Option<&'static str> {
         let at = usize::from(number.0) * 3;
         self.texts.get(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
     }
 
     /// A text of the dictionary.
+    #[inline]
     pub(super) fn text(&self, number: TextNumber) -> &'static str {
-        self.text_bytes(number).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.known_text(number).unwrap_or_default()
     }
 
     /// An action's name.
@@ -196,7 +198,7 @@ impl Table {
             target_prefix: text(12)?,
             version: text(14)?,
             cbor_service: text(16)?,
-            exclusive: usize::from(u16_at(record, 18)?),
+            exclusive: u16_at(record, 18)?,
             signing: usize::from(u16_at(record, 20)?),
         })
     }
@@ -262,14 +264,24 @@ impl Table {
         records.chunks_exact(2).filter_map(|record| u16_at(record, 0).map(TextNumber))
     }
 
-    /// The query keys and headers that an operation of `api` must name to be reached with them.
-    pub(super) fn exclusive(&self, api: &Api) -> impl Iterator<Item = TextNumber> + use<> {
-        self.list(api.exclusive)
-    }
-
     /// The names under which requests to `api` are signed.
     pub(super) fn signing(&self, api: &Api) -> impl Iterator<Item = &'static str> + use<'_> {
         self.list(api.signing).map(|number| self.text(number))
+    }
+}
+
+// === impl Api ===
+
+impl Api {
+    /// Whether an operation must name this query key or header to be reached with it.
+    #[inline]
+    pub(super) fn is_exclusive(&self, key: TextNumber) -> bool {
+        (1..=self.exclusive).contains(&key.0)
+    }
+
+    /// Whether it has such keys.
+    pub(super) fn has_exclusive(&self) -> bool {
+        self.exclusive != 0
     }
 }
 
@@ -324,9 +336,23 @@ fn name_at(offset: usize) -> Option<NameAt> {
     u32::try_from(offset).ok().map(NameAt)
 }
 
+/// The generator has the same (`filter/core/catalog/sources.py`).
 #[inline]
-fn fnv1a(text: &[u8]) -> u32 {
-    text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+fn text_hash(text: &[u8]) -> usize {
+    let mut hash = text.len() as u64;
+    let mut mix = |word: u64| {
+        hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 32;
+    };
+    let (words, rest) = text.as_chunks::<8>();
+    words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+    if !rest.is_empty() {
+        let mut word = [0; 8];
+        word.iter_mut().zip(rest).for_each(|(byte, from)| *byte = *from);
+        mix(u64::from_le_bytes(word));
+    }
+    // The index has far fewer slots than there are low bits.
+    (hash & 0xffff_ffff) as usize
 }
 
 #[inline]

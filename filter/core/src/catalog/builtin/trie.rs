@@ -9,7 +9,7 @@ use super::table::{Table, TextNumber, u16_at, u24_at};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
-    /// Its number, where a template could have it as a literal.
+    /// The number of the literal that it is taken for; by its text, where absent.
     pub(super) number: Option<TextNumber>,
     /// Whether a template's region may stand for it.
     pub(super) is_region: bool,
@@ -58,7 +58,7 @@ struct Node {
 
 impl<'a> Pieces<'a> {
     /// The most pieces that a host or a path may have to be looked up.
-    pub(super) const MOST: usize = 40;
+    pub(super) const MOST: usize = 24;
 
     pub(super) fn new() -> Self {
         Self { pieces: [Piece::default(); Self::MOST], count: 0 }
@@ -138,7 +138,11 @@ impl Node {
     }
 
     #[inline]
-    fn literal(&self, table: &Table, number: TextNumber) -> Option<usize> {
+    fn literal(&self, table: &Table, piece: &Piece<'_>) -> Option<usize> {
+        if self.numbers.is_empty() {
+            return None;
+        }
+        let number = piece.number.or_else(|| table.number(piece.text.as_bytes()))?;
         let (mut low, mut high) = (0, self.numbers.len() / 2);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -183,7 +187,7 @@ fn step(
         }
         return;
     };
-    if let Some(child) = piece.number.and_then(|number| node.literal(table, number)) {
+    if let Some(child) = node.literal(table, piece) {
         step(table, child, rest, specificity.then(LITERAL), visit);
     }
     if piece.text.is_empty() {
