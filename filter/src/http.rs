@@ -34,8 +34,8 @@ struct Admitted(());
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match self.judge() {
+    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        match self.judge(end_of_stream) {
             Ok(Judgement::Admitted(admitted, additions)) => {
                 self.admitted = Some(admitted);
                 self.additions = additions;
@@ -80,9 +80,9 @@ impl Stream {
         Self { worker, admitted: None, additions: Vec::new() }
     }
 
-    fn judge(&self) -> Result<Judgement, HostError> {
+    fn judge(&self, end_of_stream: bool) -> Result<Judgement, HostError> {
         let headers = host::request_headers()?;
-        let request = Request::parse(headers.iter());
+        let request = Request::parse(headers.iter()).map(|request| request.ended(end_of_stream));
         let authorizer = self.worker.authorizer().ok_or(HostError::NotFound)?;
         if authorizer.is_readiness(headers.iter()) {
             self.report_readiness();

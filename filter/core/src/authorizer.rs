@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
+    catalog::Derivation,
     config::Config,
     decision::{Decision, DecisionId, Permit, Refusal},
     denial::Denial,
@@ -70,24 +71,36 @@ impl Authorizer {
         moment: Moment<'_>,
         id: DecisionId,
     ) -> Decision<'a> {
-        let catalog = &self.config.catalog;
-        let asked =
-            request.as_ref().map(|request| (request, catalog.operation(request))).map_err(Clone::clone);
+        let asked = request
+            .as_ref()
+            .map(|request| (request, self.config.catalog.derive(request)))
+            .map_err(Clone::clone);
+        self.decide_derived(peer, asked, moment, id)
+    }
+
+    /// Decides one request of which the catalog has said what it asks for at one moment.
+    pub fn decide_derived<'a>(
+        &'a self,
+        peer: &'a Peer,
+        asked: Result<(&Request<'_>, Derivation), Denial>,
+        moment: Moment<'_>,
+        id: DecisionId,
+    ) -> Decision<'a> {
+        let operation = asked.as_ref().ok().and_then(|(_, derivation)| derivation.operation());
         let identity = peer.at(moment.now);
         let revision = self.active.as_ref().map_or("", |active| active.revision.as_str());
         let judged = identity.clone().and_then(|identity| {
-            let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
-            catalog.admit(*operation, request)?;
+            let (request, derivation) = asked?;
+            let derived = self.config.catalog.admit(derivation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            let consent = active.policy.allows(identity, *operation, moment)?;
-            Ok((identity, *operation, consent))
+            let consent = active.policy.allows(identity, &derived.operation, moment)?;
+            Ok((identity, derived.operation, consent))
         });
         match judged {
             Ok((identity, operation, consent)) => {
                 Decision::Allow(Permit::new(id, identity, operation, revision, consent))
             }
             Err(denial) => {
-                let operation = asked.ok().map(|(_, operation)| operation);
                 Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })
             }
         }

@@ -129,6 +129,9 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
         | Denial::PolicyDenied(_)
+        | Denial::UnreadableBody(_)
+        | Denial::BodyTimeout(_)
+        | Denial::BodyTooLarge(_)
         | Denial::NoPolicy => denial.to_string(),
     }
 }

@@ -107,7 +107,7 @@ impl Policy {
     pub fn allows(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
     ) -> Result<Consent, Denial> {
         match self.outcome(identity, operation, moment)? {
@@ -119,7 +119,7 @@ impl Policy {
     fn outcome(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
     ) -> Result<Outcome, Denial> {
         let (service, action) = operation.texts();
