@@ -75,8 +75,15 @@ impl Library {
         is_indexed: bool,
     ) -> Result<bool, String> {
         let Some(Rule(rule)) = rule else { return Ok(false) };
-        let asked =
-            Asked { input: input.0.clone(), now_ns, seed: 0, work: u64::MAX, watch: &|| false, is_indexed };
+        let asked = Asked {
+            input: input.0.clone(),
+            now_ns,
+            seed: 0,
+            work: u64::MAX,
+            watch: &|| false,
+            is_indexed,
+            calls: None,
+        };
         let answer = self.program.evaluate(rule, asked);
         answer.map(|value| value == Value::Bool(true)).map_err(|halt| format!("{halt:?}"))
     }
@@ -97,6 +104,7 @@ impl Library {
             input,
             now_ns: question.now_ns,
             seed: 0,
+            calls: None,
             work: question.work,
             watch: &|| false,
             is_indexed: question.is_indexed,
