@@ -10,6 +10,10 @@ package hexr.limit
 default kept := false
 
 kept if {
+	# Nobody's calls are none.
+	input.tenant != ""
+	input.agent != ""
+
 	# What is no number is larger than every count, and would be no limit.
 	is_number(_most)
 	count(_recent) < _most
