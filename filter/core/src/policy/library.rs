@@ -59,9 +59,7 @@ impl Library {
         };
         match self.program.document(&path, asked) {
             Ok(Value::Undefined) => Ok(None),
-            Ok(value) => {
-                term_text(&value).map(Some).map_err(|_| "the value is too large to be written".to_owned())
-            }
+            Ok(value) => Ok(Some(term_text(&value))),
             Err(Halt::OutOfBudget) => Err("the evaluation took too much work".to_owned()),
             Err(Halt::Error(message)) => Err(message),
         }

@@ -10,6 +10,7 @@ use regorus::{
 use super::{
     Problem,
     goal::{Goal, GoalKind, Term},
+    hoist,
     ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
     plan::{Bound, Planner, Unsafe},
@@ -174,7 +175,7 @@ fn names(modules: &[Ref<Module>], problems: &mut Vec<Problem>) -> Vec<Names> {
 impl Head<'_> {
     fn kind(&self) -> RuleKind {
         match self.source {
-            RuleSource::Spec { head: RuleHead::Func { args, .. }, .. } => {
+            RuleSource::Spec { head: RuleHead::Func { args, .. }, .. } if !args.is_empty() => {
                 RuleKind::Function { arity: args.len() }
             }
             RuleSource::Default { args, .. } if !args.is_empty() => RuleKind::Function { arity: args.len() },
@@ -399,6 +400,7 @@ impl Draft<'_, '_> {
     ) -> Result<Body, Vec<Unsafe>> {
         let goals: Vec<&Goal> = parameter_goals.iter().chain(&body.goals).collect();
         let mut block = planner.body(&goals, &mut bound)?;
+        hoist::conditions_first(&mut block.steps);
         let mut keys = Vec::new();
         for key in &body.keys {
             keys.push(planner.head(key, &mut bound, &mut block, self.head.at)?);

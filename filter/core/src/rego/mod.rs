@@ -8,6 +8,7 @@ pub(crate) mod builtins;
 mod constraints;
 mod depend;
 mod goal;
+mod hoist;
 mod index;
 mod ir;
 mod lower;
@@ -17,12 +18,14 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod text;
 mod visit;
 
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
+pub(crate) use text::term_text;
 
 use regorus::{
     Value,
@@ -134,17 +137,3 @@ impl Program {
         Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed)
     }
 }
-
-/// A value in Rego's own notation, with sets and objects in order.
-///
-/// # Errors
-/// When it is too large to be written.
-pub(crate) fn term_text(value: &Value) -> Result<String, Halt> {
-    let mut text = String::new();
-    let mut work = Work::new(TEXT_WORK);
-    builtins::term_text::write_term(value, &mut text, &mut work).map_err(|_| Halt::OutOfBudget)?;
-    Ok(text)
-}
-
-/// How much work the text of a value may take: tens of megabytes.
-const TEXT_WORK: u64 = 100_000_000;

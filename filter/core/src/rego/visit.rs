@@ -39,7 +39,7 @@ fn block<'p>(block: &'p Block, visit: Visit<'_, 'p>) {
     block.steps.iter().for_each(|part| step(part, visit));
 }
 
-fn step<'p>(step: &'p Step, visit: Visit<'_, 'p>) {
+pub(super) fn step<'p>(step: &'p Step, visit: Visit<'_, 'p>) {
     visit(Part::Step(step));
     match &step.kind {
         StepKind::Truthy(term) => operand(term, visit),

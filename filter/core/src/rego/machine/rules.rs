@@ -27,33 +27,35 @@ impl<'p> Machine<'p> {
     }
 
     fn complete(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
-        let mut found = None;
+        let mut found = Found::default();
         for definition in self.candidates(rule, &[]) {
             self.solve(rule, definition, &[], &mut found)?;
-            if found.is_some() && rule.one_is_enough {
+            if found.value.is_some() && rule.one_is_enough {
                 break;
             }
         }
-        if let (None, Some(default)) = (&found, &rule.default) {
+        if let (None, Some(default)) = (&found.value, &rule.default) {
             self.solve(rule, default, &[], &mut found)?;
         }
-        Ok(found.unwrap_or(Value::Undefined))
+        Ok(found.value.unwrap_or(Value::Undefined))
     }
 
-    pub(super) fn function(&mut self, id: RuleId, arguments: &[Value]) -> Result<Value, Halt> {
+    /// The result of a function. In a `test`, a call that is a condition by itself, a result that is false is none:
+    /// OPA does not even compare it with others.
+    pub(super) fn function(&mut self, id: RuleId, arguments: &[Value], is_test: bool) -> Result<Value, Halt> {
         let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
         self.deeper(|machine| {
-            let mut found = None;
+            let mut found = Found { value: None, skips_false: is_test };
             for definition in machine.candidates(rule, arguments) {
                 machine.solve(rule, definition, arguments, &mut found)?;
-                if found.is_some() && rule.one_is_enough {
+                if found.value.is_some() && rule.one_is_enough {
                     break;
                 }
             }
-            if let (None, Some(default)) = (&found, &rule.default) {
+            if let (None, Some(default)) = (&found.value, &rule.default) {
                 machine.solve(rule, default, arguments, &mut found)?;
             }
-            Ok(found.unwrap_or(Value::Undefined))
+            Ok(found.value.unwrap_or(Value::Undefined))
         })
     }
 
@@ -63,7 +65,7 @@ impl<'p> Machine<'p> {
         rule: &'p Rule,
         definition: &'p Definition,
         arguments: &[Value],
-        found: &mut Option<Value>,
+        found: &mut Found,
     ) -> Result<(), Halt> {
         self.within(definition, |machine| {
             if !machine.take_arguments(&definition.parameters, arguments)? {
@@ -88,12 +90,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Whether the body holds.
-    fn solve_body(
-        &mut self,
-        rule: &'p Rule,
-        body: &'p Body,
-        found: &mut Option<Value>,
-    ) -> Result<bool, Halt> {
+    fn solve_body(&mut self, rule: &'p Rule, body: &'p Body, found: &mut Found) -> Result<bool, Halt> {
         let Some(term) = &body.value else { return Ok(false) };
         let mut holds = false;
         self.run(&body.block.steps, &mut |machine| {
@@ -102,11 +99,14 @@ impl<'p> Machine<'p> {
                 return Ok(Flow::Continue);
             }
             holds = true;
-            match found {
+            if found.skips_false && value == Value::Bool(false) {
+                return Ok(Flow::Continue);
+            }
+            match &found.value {
                 Some(known) if *known != value => Err(conflict(rule)),
                 Some(_) => Ok(Flow::Continue),
                 None => {
-                    *found = Some(value);
+                    found.value = Some(value);
                     Ok(if rule.one_is_enough { Flow::Stop } else { Flow::Continue })
                 }
             }
@@ -177,12 +177,12 @@ impl<'p> Machine<'p> {
             return Ok(member(&whole, &key).cloned().unwrap_or(Value::Undefined));
         }
         self.deeper(|machine| {
-            let mut found = None;
+            let mut found = Found::default();
             for definition in machine.candidates(rule, &[]) {
                 machine
                     .within(definition, |machine| machine.solve_keyed(rule, definition, &key, &mut found))?;
             }
-            Ok(found.unwrap_or(Value::Undefined))
+            Ok(found.value.unwrap_or(Value::Undefined))
         })
     }
 
@@ -191,7 +191,7 @@ impl<'p> Machine<'p> {
         rule: &'p Rule,
         definition: &'p Definition,
         key: &Value,
-        found: &mut Option<Value>,
+        found: &mut Found,
     ) -> Result<(), Halt> {
         let Some(keyed) = &definition.keyed else { return Ok(()) };
         if !self.matches(&keyed.key, key.clone())? {
@@ -199,10 +199,10 @@ impl<'p> Machine<'p> {
         }
         if keyed.body.value.is_some() {
             self.solve_body(rule, &keyed.body, found)?;
-        } else if found.is_none() {
+        } else {
             let flow = self.run(&keyed.body.block.steps, &mut |_| Ok(Flow::Stop))?;
             if flow == Flow::Stop {
-                *found = Some(key.clone());
+                found.value = Some(key.clone());
             }
         }
         Ok(())
@@ -233,6 +233,13 @@ impl<'p> Machine<'p> {
             Some(_) | None => Candidates::All(rule.definitions.iter()),
         }
     }
+}
+
+/// The value that definitions have given so far.
+#[derive(Default)]
+struct Found {
+    value: Option<Value>,
+    skips_false: bool,
 }
 
 /// Definitions, in the order of the source.

@@ -3,7 +3,10 @@
 use regorus::Value;
 
 use super::{Flow, Halt, Machine, Then};
-use crate::rego::ir::{Hop, Scan};
+use crate::rego::{
+    ir::{Hop, Scan},
+    order::compare,
+};
 
 impl<'p> Machine<'p> {
     pub(super) fn scan(&mut self, scan: &'p Scan, then: Then<'_, 'p>) -> Result<Flow, Halt> {
@@ -62,7 +65,7 @@ impl<'p> Machine<'p> {
                 }
             }
             Value::Set(items) => {
-                for item in items.iter_sorted() {
+                for item in in_order(items.iter_sorted(), |item| item) {
                     self.spend(1)?;
                     if visit(self, item.clone(), item)? == Flow::Stop {
                         return Ok(Flow::Stop);
@@ -70,7 +73,7 @@ impl<'p> Machine<'p> {
                 }
             }
             Value::Object(fields) => {
-                for (key, item) in fields.iter_sorted() {
+                for (key, item) in in_order(fields.iter_sorted(), |(key, _)| key) {
                     self.spend(1)?;
                     if visit(self, key.clone(), item)? == Flow::Stop {
                         return Ok(Flow::Stop);
@@ -81,6 +84,24 @@ impl<'p> Machine<'p> {
         }
         Ok(Flow::Continue)
     }
+}
+
+/// Members in OPA's order. The values' own order differs where sets stand beside objects.
+fn in_order<'v, T: Copy + 'v>(
+    members: impl Iterator<Item = T> + Clone + 'v,
+    key: impl Fn(T) -> &'v Value,
+) -> Box<dyn Iterator<Item = T> + 'v> {
+    let (mut sets, mut objects) = (false, false);
+    for member in members.clone() {
+        sets |= matches!(key(member), Value::Set(_));
+        objects |= matches!(key(member), Value::Object(_));
+    }
+    if !(sets && objects) {
+        return Box::new(members);
+    }
+    let mut sorted: Vec<T> = members.collect();
+    sorted.sort_by(|left, right| compare(key(*left), key(*right)));
+    Box::new(sorted.into_iter())
 }
 
 /// What a collection has at `key`. A set has its members at themselves.
