@@ -6,6 +6,7 @@ mod document;
 mod library;
 mod outcome;
 mod source_text;
+mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
@@ -13,6 +14,7 @@ pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
 pub use library::{Library, Question};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
+pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 

@@ -18,6 +18,7 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod test_rule;
 mod text;
 mod visit;
 
@@ -25,6 +26,7 @@ pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
+pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
 
 use regorus::{

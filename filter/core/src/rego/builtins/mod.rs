@@ -18,6 +18,7 @@ mod replace;
 mod sets;
 mod sprintf;
 mod strings;
+pub(super) mod test_case;
 pub(super) mod term_text;
 mod types;
 
@@ -33,6 +34,8 @@ pub(crate) struct Surroundings {
     /// `rand.intn` and `uuid.rfc4122` give the same answer for the same arguments throughout an evaluation.
     random_integers: HashMap<(String, u64), u64>,
     uuids: BTreeMap<Value, Value>,
+    /// The cases of a parameterised test that were begun.
+    pub(crate) test_cases: Vec<Value>,
 }
 
 /// Random numbers that follow from a seed.
@@ -85,6 +88,7 @@ const DOMAINS: &[&[Builtin]] = &[
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
+    test_case::BUILTINS,
     types::BUILTINS,
 ];
 
@@ -124,6 +128,7 @@ impl Surroundings {
             work,
             random_integers: HashMap::new(),
             uuids: BTreeMap::new(),
+            test_cases: Vec::new(),
         }
     }
 }
