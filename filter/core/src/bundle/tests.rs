@@ -67,7 +67,8 @@ fn old_dialects_are_written_down() {
     let old = [("old.rego".to_owned(), 0), ("oldest.rego".to_owned(), 0)];
     assert_eq!(bundle.manifest.file_rego_versions, old.into());
     let texts: Vec<&str> = bundle.modules.iter().map(|module| module.text.as_str()).collect();
-    let with_import = "package c import future.keywords\nd { 1 in [1] }";
+    let with_import = "package c import future.keywords.contains import future.keywords.every \
+             import future.keywords.if import future.keywords.in\nd { 1 in [1] }";
     assert_eq!(texts, ["package a\nb := 1", "package hexr.authz\nallow { true }", with_import]);
 }
 

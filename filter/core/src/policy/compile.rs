@@ -22,12 +22,14 @@ pub enum CompileError {
     #[error("{0}")]
     Parse(String),
     /// Something in a module that keeps it from being compiled.
-    #[error("{path}:{line}: {message}")]
+    #[error("{path}:{line}:{column}: {message}")]
     Refused {
         /// Its file.
         path: String,
         /// The line, counted from 1.
         line: usize,
+        /// The column, counted from 1.
+        column: usize,
         /// What is wrong, and how to mend it.
         message: String,
     },
@@ -154,6 +156,7 @@ impl Parsed {
         CompileError::Refused {
             path: self.paths.get(at.module).cloned().unwrap_or_default(),
             line: usize::try_from(at.line).unwrap_or(usize::MAX),
+            column: usize::try_from(at.column).unwrap_or(usize::MAX),
             message,
         }
     }
@@ -227,6 +230,7 @@ fn parse(module: &Module) -> Result<(Portable<'_>, Ref<ParsedModule>), CompileEr
     source_text::check(&module.text).map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
+        column: 1,
         message: refused.message,
     })?;
     Portable::parse(module).map_err(|error| CompileError::Parse(one_line(&error)))

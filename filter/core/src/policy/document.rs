@@ -34,7 +34,23 @@ pub enum DataError {
     Conflict(String),
 }
 
+/// The fields of the input.
+pub(super) struct InputField;
+
+impl InputField {
+    /// Whether a field is a part of who asks and what for, and of nothing else.
+    pub(super) fn is_of_the_asked(field: &str) -> bool {
+        matches!(field, "spiffe_id" | "tenant" | "agent" | "role" | "service" | "action")
+    }
+}
+
 // === impl Text ===
+
+impl std::hash::Hash for Text {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
 
 impl Text {
     /// Makes a shared copy of `text`.
@@ -75,6 +91,11 @@ impl IdentityDocument {
             action: Value::from("action"),
             timestamp: Value::from("timestamp"),
         }
+    }
+
+    /// The four fields that are known without a request, shared by all inputs of this identity.
+    pub(crate) fn identity(&self) -> &Value {
+        &self.input
     }
 
     /// The seven fields of `input`.

@@ -4,6 +4,7 @@ mod compile;
 mod dialect;
 mod document;
 mod library;
+mod memory;
 mod outcome;
 mod source_text;
 mod test_rule;
@@ -18,6 +19,7 @@ pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 
+use memory::Memory;
 use regorus::Value;
 
 use crate::{
@@ -44,6 +46,8 @@ pub struct Policy {
     program: Program,
     rule: RulePath,
     entry: usize,
+    /// Nothing where its decisions depend on more than who asks and what for.
+    memory: Option<Memory>,
     /// The text of the last second that was asked about, because most requests share it with the one before.
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
@@ -96,14 +100,35 @@ impl Policy {
         operation: Operation<'_>,
         moment: Moment<'_>,
     ) -> Result<Consent, Denial> {
-        let timestamp = self.timestamp(moment.now);
-        let (service, action) = operation.texts();
-        let answer = self.evaluate(identity.document().input(service, action, &timestamp), moment)?;
-        match Outcome::read(&answer, Author::Platform) {
-            Ok(Outcome::Allow(consent)) => Ok(consent),
-            Ok(Outcome::Deny(rejection)) => Err(Denial::PolicyDenied(Box::new(rejection))),
-            Err(problem) => Err(Denial::EvaluationError(format!("`{}`: {problem}", self.rule))),
+        match self.outcome(identity, operation, moment)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
+    }
+
+    fn outcome(
+        &self,
+        identity: &Identity,
+        operation: Operation<'_>,
+        moment: Moment<'_>,
+    ) -> Result<Outcome, Denial> {
+        let (service, action) = operation.texts();
+        let document = identity.document();
+        let key = self
+            .memory
+            .as_ref()
+            .and_then(|memory| Some((memory, memory.key(document.identity(), service, action, moment.now)?)));
+        if let Some(known) = key.as_ref().and_then(|(memory, key)| memory.recall(key)) {
+            return Ok(known);
+        }
+        let timestamp = self.timestamp(moment.now);
+        let answer = self.evaluate(document.input(service, action, &timestamp), moment)?;
+        let outcome = Outcome::read(&answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        if let Some((memory, key)) = key {
+            memory.remember(key, document.identity().clone(), &outcome);
+        }
+        Ok(outcome)
     }
 
     /// The packages of its modules.
@@ -118,7 +143,8 @@ impl Policy {
         budget: Budget,
         packages: Vec<Package>,
     ) -> Self {
-        Self { program, rule, entry, last_second: RefCell::new(None), budget, packages }
+        let memory = Memory::for_rule(&program.dependence(entry));
+        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {

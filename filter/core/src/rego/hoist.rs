@@ -79,7 +79,7 @@ fn is_condition(step: &Step, is_known: &dyn Fn(&Slot) -> bool) -> bool {
     let is_constant = |operand: &Operand| matches!(operand, Operand::Constant(_));
     match &step.kind {
         StepKind::Equal(left, right) => {
-            is_plain(left) && is_plain(right) && (is_constant(left) || is_constant(right))
+            is_plain(left) && is_plain(right) && (is_constant(left) != is_constant(right))
         }
         StepKind::Match(Pattern::Bind(_), operand) => matches!(operand, Operand::Input(_) | Operand::Base(_)),
         StepKind::Truthy(operand) => matches!(operand, Operand::Input(_) | Operand::Base(_)),
@@ -111,7 +111,10 @@ fn is_test_of_constants(call: &Call, is_plain: &dyn Fn(&Operand) -> bool) -> boo
 /// The parts of the input that a step cannot hold without.
 fn needs(step: &Step, needed: &mut Vec<Operand>) {
     let mut operands: Vec<&Operand> = match &step.kind {
+        // Two references that must be equal are not looked at before the others.
+        StepKind::Equal(Operand::Input(_), Operand::Input(_)) => Vec::new(),
         StepKind::Equal(left, right) => vec![left, right],
+        StepKind::Scan(scan) => vec![&scan.source],
         StepKind::Truthy(operand) | StepKind::Match(_, operand) => vec![operand],
         StepKind::Call(call) => call.arguments.iter().collect(),
         StepKind::Scan(_) | StepKind::Not(_) | StepKind::Every(_) | StepKind::With(_) | StepKind::Fail => {

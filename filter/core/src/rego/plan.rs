@@ -556,7 +556,14 @@ impl<'a> Planner<'a> {
                 }
             },
             Term::Array(items) => Operand::Array(self.operands(items, hoists, bound, steps)?),
-            Term::Set(items) => Operand::Set(self.operands(items, hoists, bound, steps)?),
+            Term::Set(items) => {
+                let mut operands = self.operands(items, hoists, bound, steps)?;
+                // What is undefined ends it before what may be an error, as in OPA, which has members in their order.
+                operands.sort_by_key(|operand| {
+                    matches!(operand, Operand::Rule(_) | Operand::Keyed(..) | Operand::Document(..))
+                });
+                Operand::Set(operands)
+            }
             Term::Object(fields) => {
                 let mut operands = Vec::new();
                 for (key, value) in fields {

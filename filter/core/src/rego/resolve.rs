@@ -158,6 +158,11 @@ impl<'a> Resolver<'a> {
             }
             Literal::Expr { expr, .. } => self.goal(expr, false),
             Literal::NotExpr { expr, .. } if self.names.negates_bodies => {
+                if matches!(&**expr, Expr::Set { .. } | Expr::Object { .. } | Expr::SetCompr { .. }) {
+                    let message =
+                        "a body behind `not` is not known to this version: give it a rule of its own";
+                    self.problem(expr.span(), message.to_owned());
+                }
                 self.bodies.push(Vec::new());
                 self.goal(expr, false);
                 let goals = self.bodies.pop().unwrap_or_default();

@@ -200,10 +200,10 @@ impl BigFloat {
         let exact = expand(&mantissa, exponent);
         let lower = expand(&(&mantissa - 1_u8), exponent);
         let upper = expand(&(&mantissa + 1_u8), exponent);
+        // All three have the same scale. A place for a carry stands in front of the digits.
+        let length = upper.0.len();
         let digits = shortest_between(&exact.0, &lower.0, &upper.0, inclusive);
-        // All three have the same scale, so leading digits stand at the same places.
-        let kept = digits.len();
-        Ok(Decimal::new(self.negative, &digits, exact.1 + (exact.0.len() - kept) as i64))
+        Ok(Decimal::new(self.negative, &digits, exact.1 + length as i64 - digits.len() as i64))
     }
 
     fn signed_at(&self, exponent: i64) -> BigInt {
@@ -271,7 +271,7 @@ fn expand(mantissa: &BigUint, exponent: i64) -> (String, i64) {
 
 /// The shortest digits that stay between the two bounds; on the bounds themselves if `inclusive`.
 fn shortest_between(exact: &str, lower: &str, upper: &str, inclusive: bool) -> String {
-    let length = upper.len().max(exact.len()).max(lower.len());
+    let length = upper.len();
     let pad = |text: &str| format!("{text:0>length$}").into_bytes();
     let (exact, lower, upper) = (pad(exact), pad(lower), pad(upper));
     let significant =
@@ -283,20 +283,16 @@ fn shortest_between(exact: &str, lower: &str, upper: &str, inclusive: bool) -> S
         let number = number.unwrap_or_default() + u8::from(up);
         format!("{number:0>count$}")
     };
-    let mut result = None;
     for (at, ((&m, &l), &u)) in exact.iter().zip(&lower).zip(&upper).enumerate() {
         let down = l != m || inclusive && at + 1 == lower_end;
         let up = m != u && (inclusive || m + 1 < u || at + 1 < upper_end);
         if down || up {
             let count = at + 1;
             let nearest_is_up = rounds_up(&exact, count);
-            result = Some(kept(count, if down && up { nearest_is_up } else { up }));
-            break;
+            return kept(count, if down && up { nearest_is_up } else { up });
         }
     }
-    let digits = result.unwrap_or_else(|| kept(length, false));
-    // A place for a carry stands in front of the digits.
-    digits
+    kept(length, false)
 }
 
 /// Whether the nearest number of so many digits is the next one up; the even one where two are as near.

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use regorus::Value;
 
+use super::number::numeric;
 use super::operand::operands;
 use super::{Builtin, Failure, Outcome, Surroundings, Work};
 use crate::rego::order::{compare_within, is_composite};
@@ -90,10 +91,7 @@ fn member_with_key(surroundings: &mut Surroundings, arguments: &[Value]) -> Outc
 /// What a reference with the key finds.
 pub(super) fn element<'v>(collection: &'v Value, key: &Value) -> Option<&'v Value> {
     match collection {
-        Value::Array(items) => match super::number::numeric(key)? {
-            super::number::Numeric::Integer(index) => items.get(usize::try_from(index).ok()?),
-            super::number::Numeric::Big(_) | super::number::Numeric::Float(_) => None,
-        },
+        Value::Array(items) => items.get(usize::try_from(numeric(key)?.integer()?).ok()?),
         Value::Set(set) => set.get(key),
         Value::Object(entries) => entries.get(key),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Undefined => None,

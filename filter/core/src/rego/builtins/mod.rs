@@ -7,20 +7,34 @@ mod aggregates;
 mod arithmetic;
 mod arrays;
 mod big_float;
+mod calendar;
 mod comparison;
+mod duration;
+mod encoding;
 mod float_text;
+mod glob;
+mod graph;
+mod json_text;
 mod letter_case;
+mod net;
 mod number;
 mod objects;
 mod operand;
 mod printable;
+mod random;
+mod regex;
+mod regex_dialect;
 mod replace;
+mod semver;
 mod sets;
 mod sprintf;
 mod strings;
+mod term_text;
 pub(super) mod test_case;
-pub(super) mod term_text;
+mod time;
+mod time_layout;
 mod types;
+mod units;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -59,6 +73,9 @@ pub(crate) enum Failure {
     Fatal(String),
 }
 
+/// Whether a pattern is one that OPA reads alike: others end an evaluation.
+pub(crate) use regex_dialect::regex_is_common;
+
 pub(crate) type Outcome = Result<Value, Failure>;
 
 /// What an answer depends on besides the arguments.
@@ -84,12 +101,21 @@ const DOMAINS: &[&[Builtin]] = &[
     arithmetic::BUILTINS,
     arrays::BUILTINS,
     comparison::BUILTINS,
+    encoding::BUILTINS,
+    glob::BUILTINS,
+    graph::BUILTINS,
+    net::BUILTINS,
     objects::BUILTINS,
+    random::BUILTINS,
+    regex::BUILTINS,
+    semver::BUILTINS,
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
     test_case::BUILTINS,
+    time::BUILTINS,
     types::BUILTINS,
+    units::BUILTINS,
 ];
 
 /// Looks a builtin up by OPA's name for it.

@@ -51,7 +51,8 @@ pub(super) fn from_decimal(decimal: &Decimal, work: &mut Work) -> Outcome {
     }
     let text = format!("{}{}e{}", if decimal.negative { "-" } else { "" }, decimal.digits, decimal.exponent);
     match text.parse::<f64>() {
-        Ok(float) if float.is_normal() => Ok(Value::from(float)),
+        // A fraction that a float has no place for would make it an integer.
+        Ok(float) if float.is_normal() && float.fract() != 0.0 => Ok(Value::from(float)),
         Ok(_) | Err(_) => {
             Err(Failure::fatal(format!("the number {text} is out of the range of this evaluator")))
         }
@@ -75,6 +76,7 @@ pub(super) fn from_text(text: &str, work: &mut Work) -> Outcome {
     if text.contains(['.', 'e', 'E']) {
         // As written: `1.0` stays a float.
         match text.parse::<f64>() {
+            Ok(float) if float.fract() == 0.0 && decimal.exponent < 0 && !decimal.is_zero() => {}
             Ok(float) if float.is_normal() || decimal.is_zero() => return Ok(Value::from(float)),
             Ok(_) | Err(_) => {}
         }
@@ -100,12 +102,13 @@ pub(super) fn number_text(number: &Numeric, work: &mut Work) -> Result<String, F
     }
 }
 
-/// As Go writes an exponent: a sign, and two digits at least.
+/// With an exponent, as most programs write it into JSON.
 fn exponential(float: f64) -> String {
     let text = format!("{float:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
+    match text.split_once('e') {
+        Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
+        Some(_) | None => text,
+    }
 }
 
 pub(super) fn decimal_digits(number: &BigInt, work: &mut Work) -> Result<String, Failure> {
@@ -140,6 +143,18 @@ impl Numeric {
             Self::Big(big) => Some((**big).clone()),
             // The display of a float is its shortest digits, filled up with zeros.
             Self::Float(float) => (float.fract() == 0.0).then(|| float.to_string().parse().ok()).flatten(),
+        }
+    }
+
+    /// The number as an index: zeros behind a point are nothing, an exponent makes it none.
+    pub(super) fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            Self::Big(_) => None,
+            Self::Float(float) => {
+                // Larger ones are written with an exponent.
+                (float.fract() == 0.0 && float.abs() < 1e17).then_some(*float as i64)
+            }
         }
     }
 

@@ -38,14 +38,11 @@ pub(super) fn number(value: &Value, position: usize) -> Result<Numeric, Failure>
     numeric(value).ok_or_else(|| mismatch(position, "number", value))
 }
 
-/// An integer as written, of 64 bits: neither `1.0` nor `1e3`.
+/// An integer of 64 bits, which may have zeros behind a point.
 pub(super) fn integer(value: &Value, position: usize) -> Result<i64, Failure> {
-    match number(value, position)? {
-        Numeric::Integer(integer) => Ok(integer),
-        Numeric::Big(_) | Numeric::Float(_) => Err(Failure::undefined(format!(
-            "operand {position} must be integer number but got floating-point number"
-        ))),
-    }
+    number(value, position)?.integer().ok_or_else(|| {
+        Failure::undefined(format!("operand {position} must be integer number but got floating-point number"))
+    })
 }
 
 /// A number that is whole, however it is written.

@@ -11,7 +11,7 @@ use crate::rego::order::{sorted, sorted_entries};
 const MOST_DEPTH: usize = 512;
 
 /// Writes the text of a term.
-pub(in crate::rego) fn write_term(value: &Value, out: &mut String, work: &mut Work) -> Result<(), Failure> {
+pub(super) fn write_term(value: &Value, out: &mut String, work: &mut Work) -> Result<(), Failure> {
     write(value, out, work, 0)
 }
 

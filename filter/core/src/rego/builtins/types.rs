@@ -78,10 +78,10 @@ fn parse(text: &str, surroundings: &mut Surroundings) -> Outcome {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_hexadecimal = unsigned.starts_with("0x") || unsigned.starts_with("0X");
     if is_hexadecimal || unsigned.contains('_') {
-        // OPA keeps the text of a hexadecimal float as a number, and of what follows from it nothing is sure.
-        let like_one = is_hexadecimal && unsigned.contains(['p', 'P']);
+        // OPA keeps the text of these as a number, and of what follows from it nothing is sure.
+        let like_one = unsigned.starts_with(|char: char| char.is_ascii_digit());
         return Err(if like_one {
-            Failure::fatal(format!("`{text}`: hexadecimal numbers are not known here"))
+            Failure::fatal(format!("`{text}`: hexadecimal numbers and underscores are not known here"))
         } else {
             no_number()
         });

@@ -257,7 +257,7 @@ impl<'p> Machine<'p> {
 
     fn call(&mut self, call: &'p Call) -> Result<Value, Halt> {
         let Some(arguments) = self.arguments(&call.arguments)? else { return Ok(Value::Undefined) };
-        self.apply(call.callee, arguments, matches!(call.result, Outcome::Truthy))
+        self.apply(call.callee, &arguments)
     }
 
     /// The values of arguments; nothing where one is undefined.
@@ -272,33 +272,33 @@ impl<'p> Machine<'p> {
         Ok(Some(arguments))
     }
 
-    fn apply(&mut self, callee: Callee, arguments: Arguments, is_test: bool) -> Result<Value, Halt> {
+    fn apply(&mut self, callee: Callee, arguments: &[Value]) -> Result<Value, Halt> {
         if self.world.stands.is_empty() {
-            return self.apply_itself(callee, &arguments, is_test);
+            return self.apply_itself(callee, arguments);
         }
         match self.stand_for(callee) {
-            None => self.apply_itself(callee, &arguments, is_test),
-            Some((_, Stand::Constant(value))) => Ok(value),
-            Some((at, Stand::Function(other))) => {
-                // What stands for a function may call it, and means the function itself then.
-                let removed = self.world.stands.remove(at);
+            None => self.apply_itself(callee, arguments),
+            Some(Stand::Constant(value)) => Ok(value),
+            Some(Stand::Function(other)) => {
+                // What stands for a function may call it, and any other, and means the functions themselves then.
+                let stands = std::mem::take(&mut self.world.stands);
                 let computed = std::mem::take(&mut self.world.computed);
-                let value = self.apply_itself(other, &arguments, is_test)?;
+                let value = self.apply_itself(other, arguments)?;
                 self.world.computed = computed;
-                self.world.stands.insert(at, removed);
+                self.world.stands = stands;
                 Ok(value)
             }
         }
     }
 
-    fn apply_itself(&mut self, callee: Callee, arguments: &[Value], is_test: bool) -> Result<Value, Halt> {
+    fn apply_itself(&mut self, callee: Callee, arguments: &[Value]) -> Result<Value, Halt> {
         match callee {
             Callee::Builtin(builtin) => match (builtin.call)(&mut self.surroundings, arguments) {
                 Ok(value) => Ok(value),
                 Err(Failure::Undefined(_)) => Ok(Value::Undefined),
                 Err(other) => Err(halt(other)),
             },
-            Callee::Function(rule) => self.function(rule, arguments, is_test),
+            Callee::Function(rule) => self.function(rule, arguments),
         }
     }
 
@@ -317,13 +317,17 @@ impl<'p> Machine<'p> {
         Ok(Flow::Continue)
     }
 
-    fn stand_for(&self, callee: Callee) -> Option<(usize, Stand)> {
+    fn stand_for(&self, callee: Callee) -> Option<Stand> {
         let called = match callee {
             Callee::Builtin(builtin) => Replaced::Builtin(builtin.name),
             Callee::Function(rule) => Replaced::Function(rule),
         };
-        let at = self.world.stands.iter().rposition(|(replaced, _)| *replaced == called)?;
-        self.world.stands.get(at).map(|(_, stand)| (at, stand.clone()))
+        self.world
+            .stands
+            .iter()
+            .rev()
+            .find(|(replaced, _)| *replaced == called)
+            .map(|(_, stand)| stand.clone())
     }
 }
 

@@ -27,35 +27,34 @@ impl<'p> Machine<'p> {
     }
 
     fn complete(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
-        let mut found = Found::default();
+        let mut found = None;
         for definition in self.candidates(rule, &[]) {
             self.solve(rule, definition, &[], &mut found)?;
-            if found.value.is_some() && rule.one_is_enough {
+            if found.is_some() && rule.one_is_enough {
                 break;
             }
         }
-        if let (None, Some(default)) = (&found.value, &rule.default) {
+        if let (None, Some(default)) = (&found, &rule.default) {
             self.solve(rule, default, &[], &mut found)?;
         }
-        Ok(found.value.unwrap_or(Value::Undefined))
+        Ok(found.unwrap_or(Value::Undefined))
     }
 
-    /// The result of a function. In a `test`, a call that is a condition by itself, a result that is false is none:
-    /// OPA does not even compare it with others.
-    pub(super) fn function(&mut self, id: RuleId, arguments: &[Value], is_test: bool) -> Result<Value, Halt> {
+    /// The result of a function.
+    pub(super) fn function(&mut self, id: RuleId, arguments: &[Value]) -> Result<Value, Halt> {
         let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
         self.deeper(|machine| {
-            let mut found = Found { value: None, skips_false: is_test };
+            let mut found = None;
             for definition in machine.candidates(rule, arguments) {
                 machine.solve(rule, definition, arguments, &mut found)?;
-                if found.value.is_some() && rule.one_is_enough {
+                if found.is_some() && rule.one_is_enough {
                     break;
                 }
             }
-            if let (None, Some(default)) = (&found.value, &rule.default) {
+            if let (None, Some(default)) = (&found, &rule.default) {
                 machine.solve(rule, default, arguments, &mut found)?;
             }
-            Ok(found.value.unwrap_or(Value::Undefined))
+            Ok(found.unwrap_or(Value::Undefined))
         })
     }
 
@@ -65,7 +64,7 @@ impl<'p> Machine<'p> {
         rule: &'p Rule,
         definition: &'p Definition,
         arguments: &[Value],
-        found: &mut Found,
+        found: &mut Option<Value>,
     ) -> Result<(), Halt> {
         self.within(definition, |machine| {
             if !machine.take_arguments(&definition.parameters, arguments)? {
@@ -90,7 +89,12 @@ impl<'p> Machine<'p> {
     }
 
     /// Whether the body holds.
-    fn solve_body(&mut self, rule: &'p Rule, body: &'p Body, found: &mut Found) -> Result<bool, Halt> {
+    fn solve_body(
+        &mut self,
+        rule: &'p Rule,
+        body: &'p Body,
+        found: &mut Option<Value>,
+    ) -> Result<bool, Halt> {
         let Some(term) = &body.value else { return Ok(false) };
         let mut holds = false;
         self.run(&body.block.steps, &mut |machine| {
@@ -99,14 +103,11 @@ impl<'p> Machine<'p> {
                 return Ok(Flow::Continue);
             }
             holds = true;
-            if found.skips_false && value == Value::Bool(false) {
-                return Ok(Flow::Continue);
-            }
-            match &found.value {
+            match found {
                 Some(known) if *known != value => Err(conflict(rule)),
                 Some(_) => Ok(Flow::Continue),
                 None => {
-                    found.value = Some(value);
+                    *found = Some(value);
                     Ok(if rule.one_is_enough { Flow::Stop } else { Flow::Continue })
                 }
             }
@@ -148,7 +149,7 @@ impl<'p> Machine<'p> {
         if is_set {
             return self.partial_set(definitions);
         }
-        let mut whole = Value::new_object();
+        let mut whole = Whole { value: Value::new_object(), ends: BTreeSet::new() };
         for definition in definitions {
             self.within(definition, |machine| {
                 for body in std::iter::once(&definition.body).chain(&definition.otherwise) {
@@ -163,7 +164,7 @@ impl<'p> Machine<'p> {
                             None => None,
                         };
                         holds = true;
-                        insert(&mut whole, &keys, value, rule)?;
+                        whole.insert(&keys, value).map_err(|()| conflict(rule))?;
                         Ok(Flow::Continue)
                     })?;
                     if holds {
@@ -173,7 +174,7 @@ impl<'p> Machine<'p> {
                 Ok(())
             })?;
         }
-        Ok(whole)
+        Ok(whole.value)
     }
 
     fn partial_set(
@@ -205,12 +206,12 @@ impl<'p> Machine<'p> {
             return Ok(member(&whole, &key).cloned().unwrap_or(Value::Undefined));
         }
         self.deeper(|machine| {
-            let mut found = Found::default();
+            let mut found = None;
             for definition in machine.candidates(rule, &[]) {
                 machine
                     .within(definition, |machine| machine.solve_keyed(rule, definition, &key, &mut found))?;
             }
-            Ok(found.value.unwrap_or(Value::Undefined))
+            Ok(found.unwrap_or(Value::Undefined))
         })
     }
 
@@ -219,7 +220,7 @@ impl<'p> Machine<'p> {
         rule: &'p Rule,
         definition: &'p Definition,
         key: &Value,
-        found: &mut Found,
+        found: &mut Option<Value>,
     ) -> Result<(), Halt> {
         let Some(keyed) = &definition.keyed else { return Ok(()) };
         if !self.matches(&keyed.key, key.clone())? {
@@ -230,7 +231,7 @@ impl<'p> Machine<'p> {
         } else {
             let flow = self.run(&keyed.body.block.steps, &mut |_| Ok(Flow::Stop))?;
             if flow == Flow::Stop {
-                found.value = Some(key.clone());
+                *found = Some(key.clone());
             }
         }
         Ok(())
@@ -263,13 +264,6 @@ impl<'p> Machine<'p> {
     }
 }
 
-/// The value that definitions have given so far.
-#[derive(Default)]
-struct Found {
-    value: Option<Value>,
-    skips_false: bool,
-}
-
 /// Definitions, in the order of the source.
 enum Candidates<'p> {
     All(std::slice::Iter<'p, Definition>),
@@ -295,34 +289,45 @@ fn conflict(rule: &Rule) -> Halt {
     Halt::Error(format!("the rule `{}` has two values at once", rule.name))
 }
 
-/// Puts a value, or a member of a set, at `keys` of an object of objects.
-fn insert(whole: &mut Value, keys: &[Value], value: Option<Value>, rule: &Rule) -> Result<(), Halt> {
-    let Some((last, path)) = keys.split_last() else { return Ok(()) };
-    let mut at = whole;
-    for (depth, key) in path.iter().enumerate() {
-        let is_set = value.is_none() && depth + 1 == path.len();
-        let Ok(fields) = at.as_object_mut() else { return Err(conflict(rule)) };
-        at = fields
-            .get_or_insert_with(key.clone(), || if is_set { Value::new_set() } else { Value::new_object() });
-    }
-    match value {
-        None => match at.as_set_mut() {
-            Ok(members) => {
-                members.insert(last.clone());
-                Ok(())
-            }
-            Err(_) => Err(conflict(rule)),
-        },
-        Some(value) => {
-            let Ok(fields) = at.as_object_mut() else { return Err(conflict(rule)) };
-            match fields.get(last) {
-                Some(present) if *present != value => Err(conflict(rule)),
-                Some(_) => Ok(()),
-                None => {
-                    fields.insert(last.clone(), value);
-                    Ok(())
-                }
+/// A partial rule that is being put together.
+struct Whole {
+    value: Value,
+    /// The paths at which definitions gave values. Nothing goes below them, be they objects or not.
+    ends: BTreeSet<Vec<Value>>,
+}
+
+impl Whole {
+    /// Puts a value, or a member of a set, at `keys`; fails where another definition says otherwise.
+    fn insert(&mut self, keys: &[Value], value: Option<Value>) -> Result<(), ()> {
+        let Some((last, path)) = keys.split_last() else { return Ok(()) };
+        if keys.len() > 1 {
+            let is_below = (1..keys.len())
+                .any(|length| keys.get(..length).is_some_and(|above| self.ends.contains(above)));
+            if is_below {
+                return Err(());
             }
         }
+        let mut at = &mut self.value;
+        for (depth, key) in path.iter().enumerate() {
+            let is_set = value.is_none() && depth + 1 == path.len();
+            let fields = at.as_object_mut().map_err(|_| ())?;
+            at = fields.get_or_insert_with(key.clone(), || {
+                if is_set { Value::new_set() } else { Value::new_object() }
+            });
+        }
+        let Some(value) = value else {
+            at.as_set_mut().map_err(|_| ())?.insert(last.clone());
+            return Ok(());
+        };
+        let fields = at.as_object_mut().map_err(|_| ())?;
+        match fields.get(last) {
+            Some(present) if *present != value => return Err(()),
+            Some(_) => {}
+            None => {
+                fields.insert(last.clone(), value);
+            }
+        }
+        self.ends.insert(keys.to_vec());
+        Ok(())
     }
 }
