@@ -4,6 +4,8 @@
 
 pub mod authorizer;
 pub mod bundle;
+#[cfg(feature = "cases")]
+pub mod cases;
 pub mod catalog;
 pub mod config;
 pub mod decision;

@@ -122,13 +122,29 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let answer = self.evaluate(document.input(service, action, &timestamp), moment)?;
-        let outcome = Outcome::read(&answer, Author::Platform)
-            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        let outcome = self.read(&self.evaluate(document.input(service, action, &timestamp), moment)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
         Ok(outcome)
+    }
+
+    /// Its answer for any input, in JSON: what tools ask.
+    ///
+    /// # Errors
+    /// As [`Self::allows`], and [`Denial::InternalError`] for what is no JSON.
+    pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
+        let input = Value::from_json_str(input)
+            .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
+        match self.read(&self.evaluate(input, moment)?)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+        }
+    }
+
+    fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
+        Outcome::read(answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
     }
 
     /// The packages of its modules.

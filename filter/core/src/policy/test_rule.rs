@@ -174,7 +174,7 @@ fn cases_of(apart: &Apart) -> TestCase {
     let mut whole = TestCase::of(&apart.value);
     for case in &apart.cases {
         if let Value::Array(names) = case {
-            whole.begun(names);
+            whole.begun(&names.iter().cloned().collect::<Vec<_>>());
         }
     }
     whole

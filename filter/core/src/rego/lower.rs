@@ -15,7 +15,7 @@ use super::{
     builtins::{builtin, test_case::TEST_CASE},
     goal::{Goal, GoalKind, Term},
     hoist,
-    ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
+    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
     plan::{Bound, Planner, Unsafe},
     resolve::Resolver,

@@ -122,9 +122,9 @@ impl<'p> Machine<'p> {
         let Some(definition) = definition else { return Ok(Value::Undefined) };
         self.deeper(|machine| match rule.kind {
             RuleKind::Complete => {
-                let mut found = Found::default();
+                let mut found = None;
                 machine.solve(rule, definition, &[], &mut found)?;
-                Ok(found.value.unwrap_or(Value::Undefined))
+                Ok(found.unwrap_or(Value::Undefined))
             }
             RuleKind::Partial => machine.partial(rule, std::iter::once(definition)),
             RuleKind::Function { .. } => Ok(Value::Undefined),
