@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result};
-use hexr_authz_core::cases::{Case, Cases, Verdict, Word};
+use hexr_authz_core::cases::{Case, Cases, RecentRow, Verdict, Word};
 use integration::{
     agent::Answer,
     envoy_config::EnvoyConfig,
@@ -88,6 +88,9 @@ async fn decide(stack: &Stack, case: &Case) -> Result<Verdict> {
     let request = case.request.as_ref().context("no request")?;
     let headers: Vec<(&str, &[u8])> =
         request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    for recent in &case.recent {
+        make_calls(stack, case, recent).await?;
+    }
     let before = stack.envoy.access_log().len();
     let mut connection = stack.agent_with(&uris)?.connect().await?;
     let answer = connection.send_with(&request.method, &request.host, &request.path, &headers).await?;
@@ -97,6 +100,26 @@ async fn decide(stack: &Stack, case: &Case) -> Result<Verdict> {
     })
     .await?;
     Ok(verdict(decision, &answer, &logged))
+}
+
+/// Earlier calls, which must be allowed, as natively.
+async fn make_calls(stack: &Stack, case: &Case, recent: &RecentRow) -> Result<()> {
+    let certificate = case.certificate_of(recent).context("no certificate")?;
+    let uris: Vec<&str> = certificate.uris.iter().map(String::as_str).collect();
+    let request = case.request.as_ref().context("no request")?;
+    let mut connection = stack.agent_with(&uris)?.connect().await?;
+    let before = stack.envoy.access_log().len();
+    for call in 1..=recent.calls {
+        let answer = connection.send(&request.method, &request.host, &request.path).await?;
+        assert_eq!(answer.status, 200, "{}: the earlier call {call}: {answer:?}", case.name);
+    }
+    let calls = usize::try_from(recent.calls)?;
+    assert_eq!(stack.exchange.take().len(), calls, "{}", case.name);
+    eventually(PATIENCE, "the earlier calls' lines in the access log", async || {
+        (stack.envoy.access_log().len() == before + calls).then_some(())
+    })
+    .await?;
+    Ok(())
 }
 
 /// What was decided, by whether the request reached the credential exchange, by the reply, and by the access log.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
+    audit_log::{Calls, Ledger},
     config::Config,
     decision::{Decision, DecisionId, Permit, Refusal},
     denial::Denial,
@@ -62,12 +63,14 @@ impl Authorizer {
         self.active.as_ref()
     }
 
-    /// Decides one request at one moment.
+    /// Decides one request at one moment. Where the policy counts calls, they are read from `ledger`, and the call is
+    /// entered there in the same step; the policy is asked at the instant of that step then.
     pub fn decide<'a>(
         &'a self,
         peer: &'a Peer,
         request: &Result<Request<'_>, Denial>,
         moment: Moment<'_>,
+        ledger: &dyn Ledger,
         id: DecisionId,
     ) -> Decision<'a> {
         let catalog = &self.config.catalog;
@@ -79,7 +82,14 @@ impl Authorizer {
             let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
             catalog.admit(*operation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            let consent = active.policy.allows(identity, *operation, moment)?;
+            let policy = &active.policy;
+            let consent = if policy.counts_calls() {
+                self.config.audit_log.settle(identity, operation, ledger, |calls, now| {
+                    policy.allows(identity, *operation, Moment { now, ..moment }, calls)
+                })?
+            } else {
+                policy.allows(identity, *operation, moment, Calls::none())?
+            };
             Ok((identity, *operation, consent))
         });
         match judged {

@@ -3,14 +3,16 @@
 //! One format and one reader, for every way to decide: natively, by `hexr-authz test`, and by a real Envoy. A row that
 //! comes to something else in one of them is a mistake in the product.
 
+mod book;
 mod row;
 mod verdict;
 
-pub use row::{Case, CertificateRow, RequestRow};
+pub use row::{Case, CertificateRow, RecentRow, RequestRow};
 pub use verdict::{Expectation, Verdict, Word};
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use book::Book;
 use serde_json::Value;
 
 use crate::{
@@ -164,7 +166,8 @@ impl Judge {
             None => ANY_TIME.to_vec(),
         };
         for now in instants {
-            case.expect.compare(&self.decide(case, now)).map_err(|differences| match case.at() {
+            let checked = self.decide(case, now).and_then(|verdict| case.expect.compare(&verdict));
+            checked.map_err(|differences| match case.at() {
                 Some(_) => differences,
                 None => format!("{differences}, at {}", now.to_rfc3339()),
             })?;
@@ -172,14 +175,40 @@ impl Judge {
         Ok(())
     }
 
-    fn decide(&self, case: &Case, now: Timestamp) -> Verdict {
+    /// What a case comes to at an instant.
+    ///
+    /// # Errors
+    /// When one of the earlier calls is not allowed.
+    fn decide(&self, case: &Case, now: Timestamp) -> Result<Verdict, String> {
         let moment = Moment { now, seed: 0, is_over: &|| false };
-        let Some(request) = &case.request else { return self.answer(case, moment) };
-        let peer = self.peer(case);
+        let Some(request) = &case.request else { return Ok(self.answer(case, moment)) };
+        let book = Book::at(now);
+        for recent in &case.recent {
+            let ago = i64::from(recent.seconds_ago).saturating_mul(1_000_000_000);
+            let then = Timestamp::from_unix_nanos(now.unix_nanos().saturating_sub(ago));
+            book.set_clock(then);
+            let peer = self.peer(case.certificate_of(recent));
+            for call in 1..=recent.calls {
+                let verdict = self.ask(&peer, request, Moment { now: then, ..moment }, &book);
+                if verdict.decision == Word::Deny {
+                    let reason = verdict.reason.unwrap_or_default();
+                    return Err(format!(
+                        "the earlier call {call} of {} was denied: `{reason}`",
+                        recent.calls
+                    ));
+                }
+            }
+        }
+        book.set_clock(now);
+        Ok(self.ask(&self.peer(case.certificate()), request, moment, &book))
+    }
+
+    fn ask(&self, peer: &Peer, request: &RequestRow, moment: Moment<'_>, book: &Book) -> Verdict {
         let headers = request.headers();
         let parsed =
             Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let decision = self.authorizer.decide(&peer, &parsed, moment, DecisionId::from_random([0; 16]));
+        let id = DecisionId::from_random([0; 16]);
+        let decision = self.authorizer.decide(peer, &parsed, moment, book, id);
         match decision {
             Decision::Allow(permit) => Verdict::allow(permit.filter_state()),
             Decision::Deny(refusal) => {
@@ -198,8 +227,8 @@ impl Judge {
         }
     }
 
-    fn peer(&self, case: &Case) -> Peer {
-        match case.certificate() {
+    fn peer(&self, certificate: Option<CertificateRow>) -> Peer {
+        match certificate {
             Some(certificate) => {
                 let (not_before, not_after) = certificate.validity();
                 let validity = Validity::between(not_before, not_after);

@@ -30,8 +30,25 @@ pub struct Case {
     /// When, in RFC 3339. Without it the case holds at any time.
     #[serde(default)]
     at: Option<String>,
+    /// Calls that were allowed before, oldest first.
+    #[serde(default)]
+    pub recent: Vec<RecentRow>,
     /// What must be decided.
     pub expect: Expectation,
+}
+
+/// Earlier calls: of the same agent for the same, unless it says otherwise.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecentRow {
+    /// How many.
+    pub calls: u32,
+    /// How many seconds ago.
+    #[serde(default)]
+    pub seconds_ago: u32,
+    /// Who made them.
+    #[serde(default)]
+    pub spiffe_id: Option<String>,
 }
 
 /// A client certificate.
@@ -68,11 +85,14 @@ pub struct RequestRow {
 impl Case {
     /// The client certificate.
     pub fn certificate(&self) -> Option<CertificateRow> {
-        let short = self.spiffe_id.iter().map(|id| CertificateRow {
-            uris: vec![id.clone()],
-            ..CertificateRow::default()
-        });
-        short.chain(self.certificate.clone()).next()
+        let short = self.spiffe_id.as_deref().map(CertificateRow::of);
+        short.or_else(|| self.certificate.clone())
+    }
+
+    /// The client certificate of earlier calls.
+    pub fn certificate_of(&self, recent: &RecentRow) -> Option<CertificateRow> {
+        let own = recent.spiffe_id.as_deref().map(CertificateRow::of);
+        own.or_else(|| self.certificate())
     }
 
     /// When it is decided, where that matters.
@@ -87,6 +107,9 @@ impl Case {
         }
         if self.at.is_some() {
             return Some("Envoy's clock cannot be set");
+        }
+        if self.recent.iter().any(|recent| recent.seconds_ago > 0) {
+            return Some("calls of a while ago cannot be made");
         }
         match self.certificate() {
             None => Some("the shipped listener takes no connection without a certificate"),
@@ -108,6 +131,7 @@ impl Case {
         let has_identity = self.spiffe_id.is_some() || self.certificate.is_some();
         refuse(self.request.is_some() == self.input.is_some(), "give either a `request` or an `input`");
         refuse(self.input.is_some() && has_identity, "an `input` says itself who asks");
+        refuse(self.input.is_some() && !self.recent.is_empty(), "an `input` has no `recent` calls");
         refuse(self.spiffe_id.is_some() && self.certificate.is_some(), "give `spiffe_id` or `certificate`");
         let validity =
             self.certificate.iter().flat_map(|certificate| [&certificate.not_before, &certificate.not_after]);
@@ -123,6 +147,10 @@ impl Case {
 // === impl CertificateRow ===
 
 impl CertificateRow {
+    fn of(spiffe_id: &str) -> Self {
+        Self { uris: vec![spiffe_id.to_owned()], ..Self::default() }
+    }
+
     /// Between which seconds it is valid.
     pub(super) fn validity(&self) -> (i64, i64) {
         let seconds = |text: &Option<String>| {

@@ -42,11 +42,6 @@ pub enum CompileError {
     /// Data under a name that is the filter's.
     #[error("`data.{AUDIT_LOG}` is the filter's own record of calls: a bundle must not define it")]
     ReservedData,
-    /// The decision depends on the record of calls.
-    #[error(
-        "`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty"
-    )]
-    NoAuditLog(RulePath),
 }
 
 /// All reasons, never none.
@@ -208,8 +203,8 @@ impl Policy {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
         match program.rule_at(&rule.segments) {
-            Some(entry) if program.dependence(entry).audit_log => {
-                Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))
+            Some(_) if program.rules().any(|rule| rule.path.first().is_some_and(|first| *first == AUDIT_LOG.into())) => {
+                Err(CompileErrors(vec![CompileError::ReservedData]))
             }
             Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
             None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),

@@ -55,6 +55,7 @@ impl Library {
             input,
             now_ns: question.now_ns,
             seed: 0,
+            calls: None,
             work: question.work,
             watch: &|| false,
             is_indexed: question.is_indexed,

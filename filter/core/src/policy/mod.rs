@@ -23,6 +23,7 @@ use memory::Memory;
 use regorus::Value;
 
 use crate::{
+    audit_log::Calls,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
@@ -89,7 +90,8 @@ const WORK_PER_MILLISECOND: u64 = 20_000;
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at that moment, and what it wants of the request then.
+    /// Whether the policy allows `identity` to do `operation` at that moment, after these calls, and what it wants of the
+    /// request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -99,8 +101,9 @@ impl Policy {
         identity: &Identity,
         operation: Operation<'_>,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        match self.outcome(identity, operation, moment)? {
+        match self.outcome(identity, operation, moment, calls)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
@@ -111,6 +114,7 @@ impl Policy {
         identity: &Identity,
         operation: Operation<'_>,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Outcome, Denial> {
         let (service, action) = operation.texts();
         let document = identity.document();
@@ -122,21 +126,21 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let outcome = self.read(&self.evaluate(document.input(service, action, &timestamp), moment)?)?;
+        let outcome = self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
         Ok(outcome)
     }
 
-    /// Its answer for any input, in JSON: what tools ask.
+    /// Its answer for any input, in JSON, after no calls: what tools ask.
     ///
     /// # Errors
     /// As [`Self::allows`], and [`Denial::InternalError`] for what is no JSON.
     pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
         let input = Value::from_json_str(input)
             .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
-        match self.read(&self.evaluate(input, moment)?)? {
+        match self.read(&self.evaluate(input, moment, Calls::none())?)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
@@ -145,6 +149,11 @@ impl Policy {
     fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
         Outcome::read(answer, Author::Platform)
             .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
+    }
+
+    /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
+    pub fn counts_calls(&self) -> bool {
+        self.program.dependence(self.entry).audit_log
     }
 
     /// The packages of its modules.
@@ -163,11 +172,12 @@ impl Policy {
         Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {
+    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
+            calls: Some(&calls),
             work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
             watch: moment.is_over,
             is_indexed: true,

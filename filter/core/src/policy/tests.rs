@@ -38,7 +38,7 @@ fn decide(policy: &Policy) -> Result<(), Denial> {
     let request = Request::parse(headers.into_iter()).unwrap();
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
-    policy.allows(&identity, catalog.operation(&request), MOMENT).map(drop)
+    policy.allows(&identity, catalog.operation(&request), MOMENT, Calls::none()).map(drop)
 }
 
 #[track_caller]
@@ -132,7 +132,7 @@ fn what_is_not_activated() {
         (&["package hexr.authz\nallow if {", "package other\nx :="], "{}", "\n1.rego:2:"),
         (&["package other\nallow if true"], "{}", "no rule `data.hexr.authz.allow`"),
         (&[], "{}", "no rule `data.hexr.authz.allow`"),
-        (&["package hexr.authz\nallow if x == 1"], "{}", "0.rego:2:12: "),
+        (&["package hexr.authz\nallow if x == 1"], "{}", "0.rego:2:10: "),
         (
             &[good],
             r#"{"hexr": {"authz": {"allow": true}}}"#,
@@ -210,7 +210,7 @@ fn an_error_leaves_nothing_behind() {
     let policy = compile(&[module], r#"{"closed": true}"#).unwrap();
     let ask = |role: &str| {
         let text = format!("{{\"role\": \"{role}\"}}");
-        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT)
+        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
     };
     assert_eq!(ask("editor"), Ok(Value::Bool(false)));
     assert!(matches!(ask("crash"), Err(Denial::EvaluationError(_))));

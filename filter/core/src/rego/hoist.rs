@@ -111,9 +111,8 @@ fn is_test_of_constants(call: &Call, is_plain: &dyn Fn(&Operand) -> bool) -> boo
 /// The parts of the input that a step cannot hold without.
 fn needs(step: &Step, needed: &mut Vec<Operand>) {
     let mut operands: Vec<&Operand> = match &step.kind {
-        // Two references that must be equal are not looked at before the others.
-        StepKind::Equal(Operand::Input(_), Operand::Input(_)) => Vec::new(),
-        StepKind::Equal(left, right) => vec![left, right],
+        // What must equal a constant is a condition already, and references that must be equal are not looked at first.
+        StepKind::Equal(..) => Vec::new(),
         StepKind::Scan(scan) => vec![&scan.source],
         StepKind::Truthy(operand) | StepKind::Match(_, operand) => vec![operand],
         StepKind::Call(call) => call.arguments.iter().collect(),

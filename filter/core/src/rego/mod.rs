@@ -5,6 +5,7 @@
 //! covers, what is undefined, what is an error. A rule of many definitions is looked up instead of tried ([`index`]).
 
 pub(crate) mod builtins;
+mod calls;
 mod constraints;
 mod depend;
 mod goal;
@@ -22,6 +23,7 @@ mod test_rule;
 mod text;
 mod visit;
 
+pub(crate) use calls::RecentCalls;
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
 pub(crate) use machine::Halt;
@@ -62,6 +64,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) now_ns: i64,
     /// Decides what builtins that are random answer.
     pub(crate) seed: u64,
+    /// What stands at `data.audit_log`; without it, what the base data has there.
+    pub(crate) calls: Option<&'a dyn RecentCalls>,
     /// Units of work, of some 50 ns each.
     pub(crate) work: u64,
     /// Whether the evaluation has to end now. Asked every thousand steps or so.
@@ -136,6 +140,6 @@ impl Program {
 
     fn machine<'p>(&'p self, asked: Asked<'p>) -> Machine<'p> {
         let surroundings = Surroundings::new(asked.now_ns, asked.seed, Work::new(asked.work));
-        Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed)
+        Machine::new(self, asked, surroundings)
     }
 }

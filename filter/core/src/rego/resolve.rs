@@ -239,7 +239,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn goal(&mut self, expr: &Expr, negated: bool) {
-        let at = self.at(expr.span());
+        let at = self.at(first_span(expr));
         let kind = match expr {
             Expr::AssignExpr { op, lhs, rhs, .. } => self.assignment(op, lhs, rhs),
             Expr::BoolExpr { op: BoolOp::Eq, lhs, rhs, .. } => {
@@ -370,8 +370,8 @@ impl<'a> Resolver<'a> {
     fn call(&mut self, expr: &Expr, is_statement: bool) -> Option<Option<GoalKind>> {
         let operator = |name: &str| builtin(name).map(Callee::Builtin);
         let (callee, parts): (Option<Callee>, Vec<&Expr>) = match expr {
-            Expr::Call { fcn, params, span, .. } => {
-                let path = constant_path(fcn);
+            Expr::Call { fcn, params, .. } => {
+                let (path, span) = (constant_path(fcn), first_span(fcn));
                 if path == ["set"] && params.is_empty() {
                     return None;
                 }
@@ -657,6 +657,23 @@ impl<'a> Resolver<'a> {
         found.into_iter().rev().for_each(|name| {
             self.declare(name, is_parameter);
         });
+    }
+}
+
+/// Where an expression begins. The parser's spans of infix expressions are those of their operators.
+fn first_span(expr: &Expr) -> &Span {
+    let mut expr = expr;
+    loop {
+        expr = match expr {
+            Expr::BinExpr { lhs, .. }
+            | Expr::BoolExpr { lhs, .. }
+            | Expr::ArithExpr { lhs, .. }
+            | Expr::AssignExpr { lhs, .. } => lhs,
+            Expr::Membership { key, value, .. } => key.as_ref().unwrap_or(value),
+            Expr::Call { fcn, .. } => fcn,
+            Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => refr,
+            other => return other.span(),
+        };
     }
 }
 

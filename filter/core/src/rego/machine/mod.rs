@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use regorus::Value;
 
 use super::{
-    Program,
+    AUDIT_LOG, Asked, Program, RecentCalls,
     builtins::{Failure, Surroundings},
     ir::{Block, Call, Callee, Every, Operand, Outcome, Pattern, Replaced, RuleId, Step, StepKind},
 };
@@ -58,6 +58,15 @@ pub(crate) struct Machine<'p> {
     until_look: u32,
     depth: usize,
     is_indexed: bool,
+    calls: Option<AuditLog<'p>>,
+}
+
+/// What stands at `data.audit_log`.
+struct AuditLog<'p> {
+    calls: &'p dyn RecentCalls,
+    name: Value,
+    /// The document, once it was read.
+    document: Option<Value>,
 }
 
 /// What a `with` replaces, and what was computed under it.
@@ -81,11 +90,11 @@ enum Stand {
 impl<'p> Machine<'p> {
     pub(super) fn new(
         program: &'p Program,
-        input: Value,
+        asked: Asked<'p>,
         surroundings: Surroundings,
-        watch: &'p dyn Fn() -> bool,
-        is_indexed: bool,
     ) -> Self {
+        let Asked { input, calls, watch, is_indexed, .. } = asked;
+        let calls = calls.map(|calls| AuditLog { calls, name: Value::from(AUDIT_LOG), document: None });
         let world = World { input, overlays: Vec::new(), stands: Vec::new(), computed: HashMap::default() };
         Self {
             program,
@@ -97,6 +106,7 @@ impl<'p> Machine<'p> {
             until_look: STEPS_BETWEEN_LOOKS,
             depth: 0,
             is_indexed,
+            calls,
         }
     }
 
