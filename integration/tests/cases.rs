@@ -17,7 +17,7 @@ use serde_json::Value;
 
 /// How many cases cannot be had in Envoy, by the reason.
 const ELSEWHERE: [(&str, usize); 3] = [
-    ("Envoy's clock cannot be set", 21),
+    ("Envoy's clock cannot be set", 28),
     ("an input is no request", 10),
     ("the shipped listener takes no connection without a certificate", 1),
 ];
@@ -127,9 +127,10 @@ fn verdict(decision: Word, answer: &Answer, logged: &Value) -> Verdict {
     let logged = |field: &str| {
         logged[field].as_str().filter(|text| !text.is_empty() && *text != "-").map(str::to_owned)
     };
-    let headers = answer.headers.iter().filter_map(|(name, value)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-    });
+    let headers = answer
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     let is_denied = decision == Word::Deny;
     Verdict {
         decision,

@@ -6,12 +6,12 @@ use std::{
     time::SystemTime,
 };
 
+use glob::Pattern;
 use hexr_authz_core::{
     bundle::{Bundle, BundleLimits, SourceFile, pack},
     delivery::Digest,
     policy::{Budget, RulePath},
 };
-use glob::Pattern;
 use walkdir::{DirEntry, WalkDir};
 
 /// A folder, or a single file, with policies.

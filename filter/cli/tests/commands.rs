@@ -115,7 +115,8 @@ fn what_is_ignored_is_not_built() {
 fn check_test(files: &[(&str, &str)], arguments: &[&str], exit_code: i32, stdout: &[&str], stderr: &[&str]) {
     let folder = folder(files);
     let arguments = [&["test"], arguments].concat();
-    let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).current_dir(folder.path()).output();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).current_dir(folder.path()).output();
     let output = output.unwrap();
     let (found, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let without_duration = |line: &str| match line.rsplit_once(" (") {
@@ -141,7 +142,8 @@ const TESTED: (&str, &str) = (
 #[test]
 fn tests_are_reported_as_opa_reports_them() {
     let files = [("authz.rego", POLICY), TESTED];
-    let skipped = ["a_test.rego:8:", "data.a_test.todo_test_later: SKIPPED", RULE, "PASS: 2/3", "SKIPPED: 1/3"];
+    let skipped =
+        ["a_test.rego:8:", "data.a_test.todo_test_later: SKIPPED", RULE, "PASS: 2/3", "SKIPPED: 1/3"];
     check_test(&files, &["."], 2, &skipped, &[]);
     check_test(&files, &["-z", "."], 0, &skipped, &[]);
     let verbose = ["a_test.rego:4:", "data.a_test.test_editor: PASS", RULE, "PASS: 1/1"];
@@ -183,14 +185,21 @@ fn what_cannot_be_run_is_not_a_failure() {
     check_test(&[("a.rego", "package a\nx :=")], &["."], 1, &[], &["a.rego:2:5"]);
     check_test(&[("a.rego", "package a\ntest_x if y == 1")], &["."], 1, &[], &["a.rego:2"]);
     check_test(&[], &["missing"], 1, &[], &["missing"]);
-    check_test(&[("a.rego", "package a")], &["-r", "[", "."], 1, &[], &["regex parse error", "[", "^", "error: unclosed"]);
+    check_test(
+        &[("a.rego", "package a")],
+        &["-r", "[", "."],
+        1,
+        &[],
+        &["regex parse error", "[", "^", "error: unclosed"],
+    );
 }
 
 /// Data is loaded as OPA loads it, not as a bundle.
 #[test]
 fn all_json_and_yaml_is_data() {
     let test = "package a\ntest_a if data.x.y.z == 1\ntest_b if data.x.list.w == 2\ntest_c if data.top\n";
-    let files = [("a.rego", test), ("x/y/any.json", "{\"z\": 1}"), ("x/list/b.yaml", "w: 2"), ("c.yml", "top: true")];
+    let files =
+        [("a.rego", test), ("x/y/any.json", "{\"z\": 1}"), ("x/list/b.yaml", "w: 2"), ("c.yml", "top: true")];
     check_test(&files, &["."], 0, &["PASS: 3/3"], &[]);
     let files = [("a.rego", test), ("x/y.json", "{\"z\": 1}"), ("y.yaml", "x: {z: 2}")];
     check_test(&files, &["."], 1, &[], &["y.yaml: `data.x.z` is given twice"]);
@@ -234,8 +243,7 @@ roles:
     request: { method: GET, host: s3.example, path: /a }
     expect: { decision: allow }
 ";
-    let files =
-        [("authz.rego", POLICY), ("cases/config.json", CASES_CONFIG), ("cases/roles.yaml", cases)];
+    let files = [("authz.rego", POLICY), ("cases/config.json", CASES_CONFIG), ("cases/roles.yaml", cases)];
     let failed = [
         "cases/roles.yaml:6:",
         "cases.roles[\"a viewer reads\"]: FAIL",

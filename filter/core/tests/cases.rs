@@ -35,10 +35,16 @@ fn every_case_is_decided_as_it_says() {
 
     let mut wrong = Vec::new();
     for file in cases.files() {
-        for (group, case) in file.groups.iter().flat_map(|(group, cases)| cases.iter().map(move |case| (group, case)))
+        for (group, case) in
+            file.groups.iter().flat_map(|(group, cases)| cases.iter().map(move |case| (group, case)))
         {
             if let Err(differences) = judge.check(case) {
-                wrong.push(format!("{}:{}: {group}: {}: {differences}", file.path, file.line_of(case), case.name));
+                wrong.push(format!(
+                    "{}:{}: {group}: {}: {differences}",
+                    file.path,
+                    file.line_of(case),
+                    case.name
+                ));
             }
         }
     }

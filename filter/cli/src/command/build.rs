@@ -35,7 +35,11 @@ impl Build {
     }
 
     fn build(self) -> Result<(), String> {
-        let packed = Source::new(&self.path, Ignored::new(self.ignore)).pack(self.revision.as_deref(), &self.decision, BUDGET)?;
+        let packed = Source::new(&self.path, Ignored::new(self.ignore)).pack(
+            self.revision.as_deref(),
+            &self.decision,
+            BUDGET,
+        )?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }
 }

@@ -55,8 +55,7 @@ impl<'a> Calls<'a> {
     /// How many are of the agent that `face` is of.
     pub(super) fn of_agent(&self, face: &Face<'_>) -> usize {
         let Some(seen) = self.seen else { return 0 };
-        let is_of_agent: Vec<bool> =
-            seen.block.faces().map(|known| known.is_of_same_agent(face)).collect();
+        let is_of_agent: Vec<bool> = seen.block.faces().map(|known| known.is_of_same_agent(face)).collect();
         self.count(i64::MIN..=i64::MAX, &is_of_agent)
     }
 }

@@ -117,8 +117,7 @@ impl Attempt<'_> {
         let keep_ns = shard.keep_ns.max(self.log.window_ns());
         let oldest = now.saturating_sub(keep_ns);
         let is_new = block.is_none();
-        let mut draft =
-            block.map_or_else(|| Draft::new(&subject.key, shard.next_serial), Block::draft);
+        let mut draft = block.map_or_else(|| Draft::new(&subject.key, shard.next_serial), Block::draft);
         draft.forget(block.map_or(0, |block| block.older_than(oldest)));
         draft.push(now, face).map_err(|Full| full("the agent makes too many kinds of calls", None))?;
         let paid = draft.charged;
@@ -165,8 +164,8 @@ impl Attempt<'_> {
             Scope::Agent => calls.oldest(),
             Scope::Tenant | Scope::All => None,
         };
-        let leaves_in = oldest
-            .map(|oldest| oldest.saturating_add(self.log.window_ns()).saturating_sub(now.unix_nanos()));
+        let leaves_in =
+            oldest.map(|oldest| oldest.saturating_add(self.log.window_ns()).saturating_sub(now.unix_nanos()));
         let seconds = leaves_in.map(|nanos| nanos.max(0) / NANOS_PER_SECOND + 1);
         Err(full("the agent has made as many calls as the log has room for", seconds))
     }
@@ -184,7 +183,9 @@ impl Attempt<'_> {
                 Ok(())
             }
             Err(Refused::Tenant) => Err(full("the tenant's calls take all the memory that they may", None)),
-            Err(Refused::All) => Err(full("the calls of all tenants take all the memory that they may", None)),
+            Err(Refused::All) => {
+                Err(full("the calls of all tenants take all the memory that they may", None))
+            }
             Err(Refused::Contention) => Err(Denial::AuditLogContention),
             Err(Refused::Fault(problem)) => Err(fault(problem)),
         }

@@ -320,7 +320,8 @@ impl<'b> Draft<'b> {
     }
 
     fn add_face(&mut self, face: &Face<'b>) -> Result<u16, Full> {
-        let number = u16::try_from(self.faces.len()).ok().filter(|number| *number < MAX_NUMBER).ok_or(Full)?;
+        let number =
+            u16::try_from(self.faces.len()).ok().filter(|number| *number < MAX_NUMBER).ok_or(Full)?;
         let mut encoded = [0; FACE];
         if let Some(last) = encoded.last_mut() {
             *last = u8::from(face.is_allowed);

@@ -1,11 +1,6 @@
 //! Takes the calls of agents that have fallen silent out of the log.
 
-use super::{
-    AuditLog, Ledger, LedgerFault, Swap,
-    accounts,
-    shard::Shard,
-    subject::account_of,
-};
+use super::{AuditLog, Ledger, LedgerFault, Swap, accounts, shard::Shard, subject::account_of};
 
 /// How many shards one turn looks at.
 const SHARDS_AT_ONCE: u32 = 8;

@@ -182,7 +182,8 @@ fn limits() {
     let calls = [(0, a, Ok(())), (0, "acme/b", Ok(())), (0, "acme/c", NO), (0, "globex/c", Ok(()))];
     check(rules, r#"{"scope": "tenant"}"#, &calls);
     // By all.
-    let rules = "allow if count([1 | some call in data.audit_log; call.timestamp > time.now_ns() - 60000000000]) < 2";
+    let rules =
+        "allow if count([1 | some call in data.audit_log; call.timestamp > time.now_ns() - 60000000000]) < 2";
     check(rules, r#"{"scope": "all"}"#, &[(0, a, Ok(())), (0, "acme/b", Ok(())), (0, "globex/c", NO)]);
     // With denials.
     let rules = "allow if count([1 | some call in data.audit_log; call.agent == input.agent; \
@@ -224,7 +225,11 @@ fn what_a_policy_reads() {
         }
         allow if { count(data.audit_log) == 2; data.audit_log[0].id != data.audit_log[1].id; data.audit_log[1].timestamp == time.now_ns() - 1 }"#;
     let a = "acme/crew";
-    check(rules, r#"{"accept_unproven": true}"#, &[(0, a, Ok(())), (5, a, Ok(())), (1, a, Ok(())), (0, a, NO)]);
+    check(
+        rules,
+        r#"{"accept_unproven": true}"#,
+        &[(0, a, Ok(())), (5, a, Ok(())), (1, a, Ok(())), (0, a, NO)],
+    );
 }
 
 /// A random number below `most`.
@@ -265,10 +270,17 @@ impl Workers {
 
     fn interrupt_here(&self) {
         match self.random(12) {
-            0 => self.shared.now.set(self.shared.now.get() + i64::try_from(self.random(2_000_000_000)).unwrap()),
-            1 => self.shared.now.set(self.shared.now.get() - i64::try_from(self.random(100_000_000)).unwrap()),
+            0 => self
+                .shared
+                .now
+                .set(self.shared.now.get() + i64::try_from(self.random(2_000_000_000)).unwrap()),
+            1 => {
+                self.shared.now.set(self.shared.now.get() - i64::try_from(self.random(100_000_000)).unwrap())
+            }
             2..=4 if self.depth.get() < 5 => self.call(),
-            5 if self.depth.get() < 5 => Sweep::new(u32::try_from(self.random(8192)).unwrap()).turn(&self.log, self).unwrap(),
+            5 if self.depth.get() < 5 => {
+                Sweep::new(u32::try_from(self.random(8192)).unwrap()).turn(&self.log, self).unwrap()
+            }
             _ => {}
         }
     }
@@ -277,7 +289,8 @@ impl Workers {
         let agent = format!("agent-{}", self.random(3));
         let identity = identity("acme", &agent);
         let headers = [(":method", "GET"), (":authority", "h"), (":path", "/")];
-        let request = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
+        let request =
+            Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
         let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
         let operation = catalog.operation(&request);
         let window = self.log.window_ns();
@@ -354,7 +367,8 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
         for instants in by_subject.values_mut() {
             instants.sort_unstable();
             for (at, now) in instants.iter().enumerate() {
-                let since = instants[..=at].iter().filter(|earlier| **earlier > now - log.window_ns()).count();
+                let since =
+                    instants[..=at].iter().filter(|earlier| **earlier > now - log.window_ns()).count();
                 assert!(since <= limit, "seed {seed}: {since} calls within the window that ends at {now}");
             }
         }
@@ -362,8 +376,13 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
         let now = workers.shared.now.get();
         for agent in ["agent-0", "agent-1", "agent-2"] {
             let subject = if scope == Scope::Agent { agent } else { "" };
-            let since = by_subject.get(subject).and_then(|instants| instants.last()).map_or(now, |last| now.max(*last)) - log.window_ns();
-            let expect: Vec<i64> = by_subject.get(subject).into_iter().flatten().copied().filter(|at| *at >= since).collect();
+            let since = by_subject
+                .get(subject)
+                .and_then(|instants| instants.last())
+                .map_or(now, |last| now.max(*last))
+                - log.window_ns();
+            let expect: Vec<i64> =
+                by_subject.get(subject).into_iter().flatten().copied().filter(|at| *at >= since).collect();
             assert_eq!(instants(&log, &workers.shared, agent), expect, "seed {seed}, {agent}");
         }
         let (of_tenants, total) = workers.shared.paid(&log);
@@ -379,14 +398,16 @@ fn never_more_than_the_limit_in_any_window_however_workers_interleave() {
 fn instants(log: &AuditLog, shared: &Shared, agent: &str) -> Vec<i64> {
     let mut seen = Vec::new();
     let headers = [(":method", "GET"), (":authority", "h"), (":path", "/")];
-    let request = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
+    let request =
+        Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
     let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
-    let outcome: Judged<()> = log.settle(&identity("acme", agent), &catalog.operation(&request), shared, |calls, _| {
-        let document = calls.document();
-        let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
-        seen = document.as_array().unwrap().iter().map(timestamp).collect();
-        Err(Denial::NoPolicy)
-    });
+    let outcome: Judged<()> =
+        log.settle(&identity("acme", agent), &catalog.operation(&request), shared, |calls, _| {
+            let document = calls.document();
+            let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
+            seen = document.as_array().unwrap().iter().map(timestamp).collect();
+            Err(Denial::NoPolicy)
+        });
     assert_eq!(outcome, Err(Denial::NoPolicy));
     seen
 }
@@ -494,7 +515,13 @@ fn a_hundred_thousand_agents_with_twenty_calls_each_have_room() {
     for at in 0..agents {
         for call in 0..20 {
             let method = if call % 2 == 0 { "POST" } else { "GET" };
-            ask(&authorizer, &shared, (&format!("tenant-{}", at % 7), &format!("agent-of-some-name-{at}")), method).unwrap();
+            ask(
+                &authorizer,
+                &shared,
+                (&format!("tenant-{}", at % 7), &format!("agent-of-some-name-{at}")),
+                method,
+            )
+            .unwrap();
         }
     }
     let each = shared.paid(&log).1 * CHUNK / agents;
@@ -510,7 +537,8 @@ fn kinds_of_calls_that_are_gone_take_no_room() {
     for call in 0..1000_i64 {
         let shard = shard::Shard::parse(&bytes).unwrap();
         let block = shard.sealed(&subject.key).map(|block| block.open().unwrap());
-        let mut draft = block.as_ref().map_or_else(|| shard::Draft::new(&subject.key, 0), shard::Block::draft);
+        let mut draft =
+            block.as_ref().map_or_else(|| shard::Draft::new(&subject.key, 0), shard::Block::draft);
         draft.forget(block.as_ref().map_or(0, |block| block.older_than(call - 10)));
         let action = format!("tools/call:{call}");
         let face = subject::Face {
@@ -527,7 +555,10 @@ fn kinds_of_calls_that_are_gone_take_no_room() {
         let faces: Vec<subject::Face<'_>> = block.faces().collect();
         for entry in block.entries(0) {
             let kept = faces[usize::from(entry.face)];
-            assert_eq!((kept.texts[5], kept.is_allowed), (format!("tools/call:{}", entry.timestamp).as_str(), entry.timestamp % 3 == 0));
+            assert_eq!(
+                (kept.texts[5], kept.is_allowed),
+                (format!("tools/call:{}", entry.timestamp).as_str(), entry.timestamp % 3 == 0)
+            );
         }
         assert_eq!(block.len(), usize::try_from(call.min(10) + 1).unwrap());
     }

@@ -205,15 +205,15 @@ impl Judge {
 
     fn ask(&self, peer: &Peer, request: &RequestRow, moment: Moment<'_>, book: &Book) -> Verdict {
         let headers = request.headers();
-        let parsed =
-            Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let parsed = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         let id = DecisionId::from_random([0; 16]);
         let decision = self.authorizer.decide(peer, &parsed, moment, book, id);
         match decision {
             Decision::Allow(permit) => Verdict::allow(permit.filter_state()),
-            Decision::Deny(refusal) => {
-                Verdict::deny(refusal.filter_state(), Reply::new(&refusal, self.authorizer.config().contact.as_deref()))
-            }
+            Decision::Deny(refusal) => Verdict::deny(
+                refusal.filter_state(),
+                Reply::new(&refusal, self.authorizer.config().contact.as_deref()),
+            ),
         }
     }
 

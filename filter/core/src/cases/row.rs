@@ -153,9 +153,8 @@ impl CertificateRow {
 
     /// Between which seconds it is valid.
     pub(super) fn validity(&self) -> (i64, i64) {
-        let seconds = |text: &Option<String>| {
-            text.as_deref().and_then(instant).map(|instant| instant.unix_seconds())
-        };
+        let seconds =
+            |text: &Option<String>| text.as_deref().and_then(instant).map(|instant| instant.unix_seconds());
         (seconds(&self.not_before).unwrap_or(i64::MIN), seconds(&self.not_after).unwrap_or(i64::MAX))
     }
 }

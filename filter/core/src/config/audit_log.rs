@@ -9,8 +9,7 @@ const LONGEST_WINDOW: u64 = 86_400;
 pub(super) fn check(node: &Node<'_>) -> AuditLog {
     let default = AuditLog::default();
     let fields = node.fields();
-    let window_seconds =
-        fields.field("window_seconds").integer(1..=LONGEST_WINDOW, default.window_seconds);
+    let window_seconds = fields.field("window_seconds").integer(1..=LONGEST_WINDOW, default.window_seconds);
     let scope = fields.field("scope");
     let scope = match scope.string() {
         None | Some("agent") => Scope::Agent,
@@ -31,8 +30,7 @@ pub(super) fn check(node: &Node<'_>) -> AuditLog {
         }
     };
     let accept_unproven = fields.field("accept_unproven").boolean(default.accept_unproven);
-    let agent_calls =
-        fields.field("agent_calls").integer(1..=1_000_000, u64::from(default.agent_calls));
+    let agent_calls = fields.field("agent_calls").integer(1..=1_000_000, u64::from(default.agent_calls));
     let bytes_node = fields.field("bytes");
     let bytes = bytes_node.integer(MIB..=(1024 * MIB), default.bytes);
     let tenant_node = fields.field("tenant_bytes");

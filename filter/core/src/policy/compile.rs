@@ -203,7 +203,11 @@ impl Policy {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
         match program.rule_at(&rule.segments) {
-            Some(_) if program.rules().any(|rule| rule.path.first().is_some_and(|first| *first == AUDIT_LOG.into())) => {
+            Some(_)
+                if program
+                    .rules()
+                    .any(|rule| rule.path.first().is_some_and(|first| *first == AUDIT_LOG.into())) =>
+            {
                 Err(CompileErrors(vec![CompileError::ReservedData]))
             }
             Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),

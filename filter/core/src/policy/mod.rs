@@ -126,7 +126,8 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let outcome = self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
+        let outcome =
+            self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }

@@ -125,6 +125,7 @@ impl Library {
             input: Value::Undefined,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
+            calls: None,
             work: MILLISECONDS * WORK_PER_MILLISECOND,
             watch: moment.is_over,
             is_indexed: true,
@@ -149,15 +150,12 @@ impl Library {
 impl TestCase {
     /// What the value of a case says.
     fn of(value: &Value) -> Self {
-        match value {
-            Value::Object(fields) => {
-                let cases: BTreeMap<String, Self> =
-                    fields.iter().map(|(name, value)| (name_of(name), Self::of(value))).collect();
-                Self { has_failed: cases.values().any(|case| case.has_failed), cases }
-            }
-            Value::Bool(true) => Self::default(),
-            _ => Self { has_failed: true, cases: BTreeMap::new() },
+        if let Value::Object(fields) = value {
+            let cases: BTreeMap<String, Self> =
+                fields.iter().map(|(name, value)| (name_of(name), Self::of(value))).collect();
+            return Self { has_failed: cases.values().any(|case| case.has_failed), cases };
         }
+        Self { has_failed: *value != Value::Bool(true), cases: BTreeMap::new() }
     }
 
     /// Takes note of a case that was begun: where it is not there by now, it has failed.
@@ -182,10 +180,7 @@ fn cases_of(apart: &Apart) -> TestCase {
 
 /// A name, or what stands for one, as text.
 fn name_of(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.to_string(),
-        other => other.to_json_str().unwrap_or_default(),
-    }
+    if let Value::String(text) = value { text.to_string() } else { value.to_json_str().unwrap_or_default() }
 }
 
 /// A reference as OPA writes it: `data.hexr["a-b"]`.

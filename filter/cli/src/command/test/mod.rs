@@ -69,11 +69,9 @@ impl Test {
 
     fn reports(&self) -> Result<Reports, String> {
         let only = self.run.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())?;
-        let is_wanted =
-            |report: &Report| only.as_ref().is_none_or(|only| only.is_match(&report.full_name()));
+        let is_wanted = |report: &Report| only.as_ref().is_none_or(|only| only.is_match(&report.full_name()));
         let loaded = Loaded::from(&self.paths)?;
-        let library =
-            Library::compile(&loaded.modules, &loaded.data).map_err(|errors| errors.to_string())?;
+        let library = Library::compile(&loaded.modules, &loaded.data).map_err(|errors| errors.to_string())?;
         let mut reports = Vec::new();
         for test in library.tests() {
             let report = Report::of_test(&test);
@@ -118,8 +116,8 @@ fn run(library: &Library, test: &TestRule, start: Instant) -> TestRun {
 
 fn rows(files: &[CaseFile]) -> impl Iterator<Item = (&CaseFile, &str, &Case)> {
     files.iter().flat_map(|file| {
-        file.groups.iter().flat_map(move |(group, cases)| {
-            cases.iter().map(move |case| (file, group.as_str(), case))
-        })
+        file.groups
+            .iter()
+            .flat_map(move |(group, cases)| cases.iter().map(move |case| (file, group.as_str(), case)))
     })
 }

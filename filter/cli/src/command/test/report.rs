@@ -116,8 +116,10 @@ impl Report {
             }
             TestVerdict::Skip => drop(fields.insert("skip".to_owned(), json!(true))),
         }
-        fields
-            .insert("duration".to_owned(), json!(u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX)));
+        fields.insert(
+            "duration".to_owned(),
+            json!(u64::try_from(self.duration.as_nanos()).unwrap_or(u64::MAX)),
+        );
         if let Some(note) = &self.note {
             fields.insert("message".to_owned(), json!(note));
         }

@@ -41,11 +41,10 @@ fn print_cases(cases: &BTreeMap<String, TestCase>, indent: &str, lines: &mut Vec
 
 #[test]
 fn definitions_of_one_name_are_run_apart() {
-    check("test_a if true\n\ntest_a if false\n\ntest_a if 1 == 1", &[
-        "2 test_a PASS",
-        "4 test_a#01 FAIL",
-        "6 test_a#02 PASS",
-    ]);
+    check(
+        "test_a if true\n\ntest_a if false\n\ntest_a if 1 == 1",
+        &["2 test_a PASS", "4 test_a#01 FAIL", "6 test_a#02 PASS"],
+    );
     check("default test_a := false\ntest_a if true", &["2 test_a FAIL", "3 test_a#01 PASS"]);
     check("foo.test_a if true\nfoo.test_a if false", &["2 foo.test_a PASS", "3 foo[\"test_a#01\"] FAIL"]);
     // Bodies of v0.
@@ -56,12 +55,10 @@ fn definitions_of_one_name_are_run_apart() {
 
 #[test]
 fn only_true_passes() {
-    check("test_a := 3\ntest_b := \"true\"\ntest_c := {true}\ntest_d := false", &[
-        "2 test_a FAIL",
-        "3 test_b FAIL",
-        "4 test_c FAIL",
-        "5 test_d FAIL",
-    ]);
+    check(
+        "test_a := 3\ntest_b := \"true\"\ntest_c := {true}\ntest_d := false",
+        &["2 test_a FAIL", "3 test_b FAIL", "4 test_c FAIL", "5 test_d FAIL"],
+    );
     check("test_a contains x if some x in [true]", &["2 test_a FAIL"]);
     check("test_a.b if true\ntest_c.d.e if true", &["2 test_a FAIL", "3 test_c FAIL"]);
     check("test_a := false if { false } else := true", &["2 test_a PASS"]);
@@ -76,10 +73,13 @@ fn what_is_no_test() {
 
 #[test]
 fn errors_are_no_failures() {
-    check("x := 1 if true\nx := 2 if data.limit\ntest_a if x == 1\ntest_b if not x", &[
-        "4 test_a ERROR the rule `data.a_test.x` has two values at once",
-        "5 test_b ERROR the rule `data.a_test.x` has two values at once",
-    ]);
+    check(
+        "x := 1 if true\nx := 2 if data.limit\ntest_a if x == 1\ntest_b if not x",
+        &[
+            "4 test_a ERROR the rule `data.a_test.x` has two values at once",
+            "5 test_b ERROR the rule `data.a_test.x` has two values at once",
+        ],
+    );
     let library = library("package a_test\ntest_a if { some a in numbers.range(1, 99999); a < 0 }");
     let over = Moment { is_over: &|| true, ..MOMENT };
     let run = library.run(&library.tests()[0], over);
@@ -88,61 +88,46 @@ fn errors_are_no_failures() {
 
 #[test]
 fn what_is_to_do_is_skipped() {
-    check("todo_test_a if false\ntodo_test_a if true\ntodo_test_b[x] if some x in [1]", &[
-        "2 todo_test_a SKIPPED",
-        "3 todo_test_a SKIPPED",
-        "4 todo_test_b SKIPPED",
-    ]);
+    check(
+        "todo_test_a if false\ntodo_test_a if true\ntodo_test_b[x] if some x in [1]",
+        &["2 todo_test_a SKIPPED", "3 todo_test_a SKIPPED", "4 todo_test_b SKIPPED"],
+    );
 }
 
 #[test]
 fn cases_that_are_not_there_have_failed() {
     let cases = r#"[{"note": "one", "x": 1}, {"note": "two", "x": 2}, {"note": "three", "x": "z"}]"#;
-    check(&format!("test_a[tc.note] if {{\n    some tc in {cases}\n    tc.x < 2\n}}"), &[
-        "2 test_a FAIL",
-        "  one PASS",
-        "  three FAIL",
-        "  two FAIL",
-    ]);
-    check(&format!("test_a[note] if {{ some tc in {cases}; note := tc.note; tc.x > 0 }}"), &[
-        "2 test_a PASS",
-        "  one PASS",
-        "  three PASS",
-        "  two PASS",
-    ]);
+    check(
+        &format!("test_a[tc.note] if {{\n    some tc in {cases}\n    tc.x < 2\n}}"),
+        &["2 test_a FAIL", "  one PASS", "  three FAIL", "  two FAIL"],
+    );
+    check(
+        &format!("test_a[note] if {{ some tc in {cases}; note := tc.note; tc.x > 0 }}"),
+        &["2 test_a PASS", "  one PASS", "  three PASS", "  two PASS"],
+    );
     // What fails before a case has a name is none.
-    check(&format!("test_a[note] if {{ some tc in {cases}; tc.x < 2; note := tc.note }}"), &[
-        "2 test_a PASS",
-        "  one PASS",
-    ]);
-    check("test_a[n] := v if some n, v in {\"yes\": true, \"no\": false, \"odd\": 7}", &[
-        "2 test_a FAIL",
-        "  no FAIL",
-        "  odd FAIL",
-        "  yes PASS",
-    ]);
-    check("test_a[a][b] if {\n    some a in [\"x\", \"y\"]\n    some b in [1, 2]\n    b > 1\n}", &[
-        "2 test_a FAIL",
-        "  x FAIL",
-        "    1 FAIL",
-        "    2 PASS",
-        "  y FAIL",
-        "    1 FAIL",
-        "    2 PASS",
-    ]);
+    check(
+        &format!("test_a[note] if {{ some tc in {cases}; tc.x < 2; note := tc.note }}"),
+        &["2 test_a PASS", "  one PASS"],
+    );
+    check(
+        "test_a[n] := v if some n, v in {\"yes\": true, \"no\": false, \"odd\": 7}",
+        &["2 test_a FAIL", "  no FAIL", "  odd FAIL", "  yes PASS"],
+    );
+    check(
+        "test_a[a][b] if {\n    some a in [\"x\", \"y\"]\n    some b in [1, 2]\n    b > 1\n}",
+        &["2 test_a FAIL", "  x FAIL", "    1 FAIL", "    2 PASS", "  y FAIL", "    1 FAIL", "    2 PASS"],
+    );
     check("test_a[tc] if some tc in []", &["2 test_a PASS"]);
-    check("test_a[note] if { note := \"only\"; internal.test_case([note]); false }", &[
-        "2 test_a FAIL",
-        "  only FAIL",
-    ]);
+    check(
+        "test_a[note] if { note := \"only\"; internal.test_case([note]); false }",
+        &["2 test_a FAIL", "  only FAIL"],
+    );
     // A case of a name that is used twice fails where it fails once.
-    check("test_a[n] if { some n, x in [true, false]; x }\ntest_a[n] if { some n, x in [true]; x }", &[
-        "2 test_a FAIL",
-        "  0 PASS",
-        "  1 FAIL",
-        "3 test_a#01 PASS",
-        "  0 PASS",
-    ]);
+    check(
+        "test_a[n] if { some n, x in [true, false]; x }\ntest_a[n] if { some n, x in [true]; x }",
+        &["2 test_a FAIL", "  0 PASS", "  1 FAIL", "3 test_a#01 PASS", "  0 PASS"],
+    );
 }
 
 #[test]

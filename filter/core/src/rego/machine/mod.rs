@@ -88,11 +88,7 @@ enum Stand {
 // === impl Machine ===
 
 impl<'p> Machine<'p> {
-    pub(super) fn new(
-        program: &'p Program,
-        asked: Asked<'p>,
-        surroundings: Surroundings,
-    ) -> Self {
+    pub(super) fn new(program: &'p Program, asked: Asked<'p>, surroundings: Surroundings) -> Self {
         let Asked { input, calls, watch, is_indexed, .. } = asked;
         let calls = calls.map(|calls| AuditLog { calls, name: Value::from(AUDIT_LOG), document: None });
         let world = World { input, overlays: Vec::new(), stands: Vec::new(), computed: HashMap::default() };

@@ -177,10 +177,7 @@ impl<'p> Machine<'p> {
         Ok(whole.value)
     }
 
-    fn partial_set(
-        &mut self,
-        definitions: impl Iterator<Item = &'p Definition>,
-    ) -> Result<Value, Halt> {
+    fn partial_set(&mut self, definitions: impl Iterator<Item = &'p Definition>) -> Result<Value, Halt> {
         let mut members = BTreeSet::new();
         for definition in definitions {
             self.within(definition, |machine| {
