@@ -14,6 +14,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    audit_log::SharedData,
     host::{self, HostError, Level, LocalResponse},
     response,
     worker::Worker,
@@ -95,7 +96,7 @@ impl Stream {
         // Without a clock the work that is counted has to do.
         let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
         let moment = Moment { now, seed: id.seed(), is_over: &is_over };
-        let decision = authorizer.decide(&peer, &request, moment, id);
+        let decision = authorizer.decide(&peer, &request, moment, &SharedData, id);
         match decision {
             Decision::Allow(permit) => {
                 let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();

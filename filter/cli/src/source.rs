@@ -8,6 +8,7 @@ use std::{
 
 use glob::Pattern;
 use hexr_authz_core::{
+    audit_log::AuditLog,
     bundle::{Bundle, BundleLimits, SourceFile, pack},
     delivery::Digest,
     policy::{Budget, RulePath},
@@ -65,13 +66,14 @@ impl Source {
         revision: Option<&str>,
         rule: &RulePath,
         budget: Budget,
+        audit_log: &AuditLog,
     ) -> Result<Packed, String> {
         let files = self.files()?;
         let revision = revision.map_or_else(|| content_revision(&files), str::to_owned);
         let bytes = pack(&files, &revision)?;
         let limits = BundleLimits { compressed: super::command::BUNDLE_BYTES };
         let bundle = Bundle::read(&bytes, limits).map_err(|error| error.to_string())?;
-        bundle.compile(rule, budget).map_err(|errors| errors.to_string())?;
+        bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
         Ok(Packed { digest: Digest::of(&bytes), bytes, revision })
     }
 

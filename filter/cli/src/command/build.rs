@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use glob::Pattern;
 use hexr_authz_core::policy::RulePath;
 
-use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
+use super::{ANY_AUDIT_LOG, BUDGET, DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
 
 /// Make an OPA bundle of the policies and data in a folder.
@@ -39,6 +39,7 @@ impl Build {
             self.revision.as_deref(),
             &self.decision,
             BUDGET,
+            &ANY_AUDIT_LOG,
         )?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use glob::Pattern;
-use hexr_authz_core::{config::Config, policy::RulePath};
+use hexr_authz_core::{audit_log::AuditLog, config::Config, policy::RulePath};
 
 use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
@@ -23,7 +23,7 @@ pub(crate) struct Check {
     /// Names of files and folders to leave out, as `*_test.rego`.
     #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
     ignore: Vec<Pattern>,
-    /// A filter configuration in JSON.
+    /// A filter configuration in JSON. How far policies may look back is as it says, or as the filter's defaults do.
     #[arg(long)]
     config: Option<PathBuf>,
     /// The rule that decides.
@@ -38,21 +38,24 @@ impl Check {
     pub(crate) fn run(self) -> ExitCode {
         let mut findings = Vec::new();
         let ignored = Ignored::new(self.ignore);
-        for path in &self.paths {
-            findings.extend(Source::new(path, ignored.clone()).pack(None, &self.decision, BUDGET).err());
-        }
+        let mut audit_log = AuditLog::default();
         if let Some(path) = &self.config {
-            findings.extend(check_config(path).err().map(|problems| {
-                let lines: Vec<String> =
-                    problems.lines().map(|line| format!("{}: {line}", path.display())).collect();
-                lines.join("\n")
-            }));
+            match check_config(path) {
+                Ok(of_config) => audit_log = of_config,
+                Err(problems) => findings
+                    .extend(problems.lines().map(|line| format!("{}: {line}", path.display()))),
+            }
+        }
+        for path in &self.paths {
+            let source = Source::new(path, ignored.clone());
+            findings.extend(source.pack(None, &self.decision, BUDGET, &audit_log).err());
         }
         exit(if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) })
     }
 }
 
-fn check_config(path: &Path) -> Result<(), String> {
+/// What policies are checked by: how far the audit log of this configuration reaches.
+fn check_config(path: &Path) -> Result<AuditLog, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     // The values of the environment are the VM's; here only the names can be looked at.
     let config =
@@ -67,5 +70,5 @@ fn check_config(path: &Path) -> Result<(), String> {
             bundle.name
         );
     }
-    Ok(())
+    Ok(config.audit_log)
 }

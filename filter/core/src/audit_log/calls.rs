@@ -67,22 +67,8 @@ impl RecentCalls for Calls<'_> {
 
     fn document(&self) -> Value {
         let Some(Seen { block, from, shard }) = self.seen else { return Value::from(Vec::<Value>::new()) };
-        let names = FIELDS.map(Value::from);
-        let (id, timestamp, decision) =
-            (Value::from("id"), Value::from("timestamp"), Value::from("decision"));
-        let common: Vec<Value> = block
-            .faces()
-            .map(|face| {
-                let mut object = Value::new_object();
-                if let Ok(fields) = object.as_object_mut() {
-                    for (name, text) in names.iter().zip(face.texts) {
-                        fields.insert(name.clone(), Value::from(text));
-                    }
-                    fields.insert(decision.clone(), Value::from(decision_of(&face)));
-                }
-                object
-            })
-            .collect();
+        let (id, timestamp) = (Value::from("id"), Value::from("timestamp"));
+        let common: Vec<Value> = block.faces().map(|face| object_of(&face)).collect();
         let mut number = block.first.saturating_add(from as u64);
         let calls = block.entries(from).map(|entry| {
             let mut call = common.get(usize::from(entry.face)).cloned().unwrap_or_else(Value::new_object);
@@ -102,13 +88,9 @@ impl RecentCalls for Calls<'_> {
         self.seen.map_or(0, |seen| seen.block.faces().len())
     }
 
-    fn field(&self, kind: usize, name: &str) -> Option<Value> {
-        let face = self.seen?.block.faces().nth(kind)?;
-        if name == "decision" {
-            return Some(Value::from(decision_of(&face)));
-        }
-        let at = FIELDS.iter().position(|field| *field == name)?;
-        face.texts.get(at).map(|text| Value::from(*text))
+    fn of_kind(&self, kind: usize) -> Value {
+        let face = self.seen.and_then(|seen| seen.block.faces().nth(kind));
+        face.map_or(Value::Undefined, |face| object_of(&face))
     }
 
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
@@ -125,6 +107,18 @@ impl RecentCalls for Calls<'_> {
         let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
         block.entries(begin).take(count).filter(|entry| counts(entry.face)).count()
     }
+}
+
+/// What calls of this face have in common.
+fn object_of(face: &Face<'_>) -> Value {
+    let mut object = Value::new_object();
+    if let Ok(fields) = object.as_object_mut() {
+        for (name, text) in FIELDS.iter().zip(face.texts) {
+            fields.insert(Value::from(*name), Value::from(text));
+        }
+        fields.insert(Value::from("decision"), Value::from(decision_of(face)));
+    }
+    object
 }
 
 fn decision_of(face: &Face<'_>) -> &'static str {

@@ -18,7 +18,10 @@ pub use sweep::Sweep;
 
 use thiserror::Error;
 
-use crate::timestamp::Timestamp;
+use crate::{
+    rego::{Bounds, Look, Whose},
+    timestamp::Timestamp,
+};
 
 /// Which calls a policy sees, how long they are kept, and what they may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +142,53 @@ impl AuditLog {
         format!("{LAYOUT}/{}/seeded", self.scope.name())
     }
 
+    /// Why a policy must not look so into the log; nothing where it may.
+    pub(crate) fn refuses(&self, look: Look) -> Option<String> {
+        let Bounds { back_ns, whose } = look.bounds;
+        let reach = self.window_ns();
+        if let Some(back_ns) = back_ns.filter(|back_ns| *back_ns > reach) {
+            return Some(format!(
+                "the policy looks back {} seconds, but `data.audit_log` reaches back only {}, so that it would count too \
+                 few calls: raise `audit_log.window_seconds`",
+                seconds(back_ns),
+                self.window_seconds
+            ));
+        }
+        if self.accept_unproven {
+            return None;
+        }
+        let wanted = match (self.scope, whose) {
+            (Scope::Agent, Whose::OwnAgent)
+            | (Scope::Tenant, Whose::OwnAgent | Whose::OwnTenant)
+            | (Scope::All, Whose::OwnAgent | Whose::OwnTenant | Whose::Anyone) => None,
+            (Scope::Agent, Whose::OwnTenant | Whose::Anyone) => Some("call.agent == input.agent"),
+            (Scope::Tenant, Whose::Anyone) => Some("call.tenant == input.tenant"),
+        };
+        if back_ns.is_none() {
+            return Some(
+                "how far this looks back cannot be read from the text: walk over it (`some call in data.audit_log`) and \
+                 compare `call.timestamp > time.now_ns() - N` with a constant, or set `audit_log.accept_unproven`"
+                    .to_owned(),
+            );
+        }
+        let wanted = wanted?;
+        Some(format!(
+            "this looks at calls that `data.audit_log` does not have with `audit_log.scope` `{}`, so that it would count \
+             too few: add `{wanted}`, widen the scope, or set `audit_log.accept_unproven`",
+            self.scope.name()
+        ))
+    }
+
     const fn window_ns(&self) -> i64 {
         // The configuration has no window of more than a day.
         (self.window_seconds as i64).saturating_mul(NANOS_PER_SECOND)
     }
+}
+
+/// Seconds with as many decimals as they need.
+fn seconds(nanos: i64) -> String {
+    let text = format!("{}.{:09}", nanos / NANOS_PER_SECOND, (nanos % NANOS_PER_SECOND).unsigned_abs());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The layout of what stands in the shared data. Another layout has other keys, so that an older version of the filter,

@@ -92,7 +92,7 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let audit_log = audit_log::check(&fields.field("audit_log"));
     let policy = fields.field("policy");
     let embedded_policy = match &rule {
-        Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation),
+        Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation, &audit_log),
         Some(_) | None => None,
     };
     let services = fields.field("services");
@@ -153,7 +153,12 @@ fn check_limits(node: &Node<'_>) -> Limits {
     }
 }
 
-fn check_policy(node: &Node<'_>, rule: &RulePath, budget: Budget) -> Option<Rc<Policy>> {
+fn check_policy(
+    node: &Node<'_>,
+    rule: &RulePath,
+    budget: Budget,
+    audit_log: &AuditLog,
+) -> Option<Rc<Policy>> {
     let fields = node.fields();
     let modules_node = fields.field("modules").required();
     let module = |(path, node): (&str, Node<'_>)| {
@@ -171,7 +176,7 @@ fn check_policy(node: &Node<'_>, rule: &RulePath, budget: Budget) -> Option<Rc<P
         None => Some(Data::default()),
     };
     fields.end();
-    match Policy::compile(&modules?, &data?, rule, budget) {
+    match Policy::compile(&modules?, &data?, rule, budget, audit_log) {
         Ok(policy) => Some(Rc::new(policy)),
         Err(errors) => {
             for error in errors.iter() {

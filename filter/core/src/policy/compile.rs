@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use regorus::unstable::{Module as ParsedModule, Ref, Rule, RuleHead};
+use regorus::{
+    Value,
+    unstable::{Module as ParsedModule, Ref, Rule, RuleHead},
+};
 use thiserror::Error;
 
 use super::{Budget, Data, Module, Package, Policy, Portable, source_text};
+use crate::audit_log::AuditLog;
 use crate::rego::{AUDIT_LOG, Position, Program, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
@@ -190,28 +194,34 @@ impl Policy {
     /// Compiles `modules` over `data`; `rule` decides.
     ///
     /// # Errors
-    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together.
+    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together; then
+    /// every place where the policy looks further back, or wider, than `audit_log` reaches.
     pub fn compile(
         modules: &[Module],
         data: &Data,
         rule: &RulePath,
         budget: Budget,
+        audit_log: &AuditLog,
     ) -> Result<Self, CompileErrors> {
         let parsed = Parsed::new(modules)?;
         let program = parsed.compile(data)?;
         if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
-        match program.rule_at(&rule.segments) {
-            Some(_)
-                if program
-                    .rules()
-                    .any(|rule| rule.path.first().is_some_and(|first| *first == AUDIT_LOG.into())) =>
-            {
-                Err(CompileErrors(vec![CompileError::ReservedData]))
-            }
-            Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
-            None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),
+        let is_reserved = |path: &[Value]| path.first().is_some_and(|first| *first == Value::from(AUDIT_LOG));
+        if program.rules().any(|rule| is_reserved(rule.path)) {
+            return Err(CompileErrors(vec![CompileError::ReservedData]));
+        }
+        let Some(entry) = program.rule_at(&rule.segments) else {
+            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
+        };
+        let too_far = program.looks(entry).into_iter().filter_map(|look| {
+            let message = audit_log.refuses(look)?;
+            Some(parsed.refused(look.at, message))
+        });
+        match CompileErrors::of(too_far.collect()) {
+            Some(errors) => Err(errors),
+            None => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
         }
     }
 }

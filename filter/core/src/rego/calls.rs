@@ -15,8 +15,8 @@ pub(crate) trait RecentCalls {
     /// How many kinds there are. Calls of one kind differ in nothing but their instants and ids.
     fn kinds(&self) -> usize;
 
-    /// What the calls of a kind have in a field; nothing for a field that is not of the kind.
-    fn field(&self, kind: usize, name: &str) -> Option<Value>;
+    /// What the calls of a kind have in common.
+    fn of_kind(&self, kind: usize) -> Value;
 
     /// How many calls were made at these instants, of the kinds that count.
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize;

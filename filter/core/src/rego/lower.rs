@@ -13,6 +13,7 @@ use regorus::{
 use super::{
     Problem,
     builtins::{builtin, test_case::TEST_CASE},
+    counting::Choice,
     goal::{Goal, GoalKind, Term},
     hoist,
     ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
@@ -230,6 +231,7 @@ fn rule(
         }
     }
     let one_is_enough = give_one_constant(&definitions);
+    let choice = Choice::of_rule(declared.kind, &definitions);
     Rule {
         name: format!("data.{}", declared.path.join(".")),
         path: declared.path.iter().map(|part| Value::from(part.as_str())).collect(),
@@ -238,6 +240,7 @@ fn rule(
         default,
         one_is_enough,
         index: None,
+        choice,
     }
 }
 

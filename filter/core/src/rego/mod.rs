@@ -7,11 +7,13 @@
 pub(crate) mod builtins;
 mod calls;
 mod constraints;
+mod counting;
 mod depend;
 mod goal;
 mod hoist;
 mod index;
 mod ir;
+mod lookback;
 mod lower;
 mod machine;
 mod names;
@@ -26,6 +28,7 @@ mod visit;
 pub(crate) use calls::RecentCalls;
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
+pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
 pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
@@ -55,6 +58,8 @@ pub(crate) struct Program {
     tree: Tree,
     data: Value,
     dependence: Vec<Dependence>,
+    /// For each rule, the rules that it needs.
+    needs: Vec<Vec<RuleId>>,
 }
 
 /// What an evaluation is given.
@@ -97,7 +102,7 @@ impl Program {
             return Err(recursive);
         }
         let dependence = depend::dependences(&rules, &needs);
-        let mut program = Self { rules, tree, data, dependence };
+        let mut program = Self { rules, tree, data, dependence, needs };
         let indexes = constraints::indexes(&program);
         for (rule, index) in program.rules.iter_mut().zip(indexes) {
             rule.index = index;
@@ -120,6 +125,11 @@ impl Program {
     /// What the rule's value depends on.
     pub(crate) fn dependence(&self, rule: RuleId) -> Dependence {
         self.dependence.get(rule).cloned().unwrap_or_default()
+    }
+
+    /// Where the rule's value depends on the calls of the recent past, and how far it looks back there.
+    pub(crate) fn looks(&self, rule: RuleId) -> Vec<Look> {
+        lookback::looks(self, rule)
     }
 
     /// The value of a rule; [`Value::Undefined`] where it has none.

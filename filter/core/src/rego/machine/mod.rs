@@ -3,6 +3,7 @@
 //! A block's steps run one after the other. A step that can hold in several ways runs the rest of the block once for
 //! each; what a block is for is the continuation at its end, which says whether to look for more.
 
+mod counting;
 mod documents;
 mod operands;
 mod rules;
@@ -262,6 +263,11 @@ impl<'p> Machine<'p> {
     // --- calls
 
     fn call(&mut self, call: &'p Call) -> Result<Value, Halt> {
+        if self.calls.is_some()
+            && let Some(count) = self.counted(call)?
+        {
+            return Ok(count);
+        }
         let Some(arguments) = self.arguments(&call.arguments)? else { return Ok(Value::Undefined) };
         self.apply(call.callee, &arguments)
     }
