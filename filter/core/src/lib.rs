@@ -5,6 +5,8 @@
 pub mod audit_log;
 pub mod authorizer;
 pub mod bundle;
+#[cfg(feature = "cases")]
+pub mod cases;
 pub mod catalog;
 pub mod config;
 pub mod decision;

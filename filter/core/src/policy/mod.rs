@@ -7,6 +7,7 @@ mod library;
 mod memory;
 mod outcome;
 mod source_text;
+mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
@@ -14,6 +15,7 @@ pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
 pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
+pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 
@@ -136,9 +138,8 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let answer = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
-        let outcome = Outcome::read(&answer, Author::Platform)
-            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        let outcome =
+            self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
@@ -148,6 +149,24 @@ impl Policy {
     /// What in it costs more the larger it grows.
     pub fn slow_parts(&self) -> &[SlowPart] {
         &self.slow_parts
+    }
+
+    /// Its answer for any input, in JSON, after no calls: what tools ask.
+    ///
+    /// # Errors
+    /// As [`Self::allows`], and [`Denial::InternalError`] for what is no JSON.
+    pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
+        let input = Value::from_json_str(input)
+            .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
+        match self.read(&self.evaluate(input, moment, Calls::none())?)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+        }
+    }
+
+    fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
+        Outcome::read(answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
     }
 
     /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.

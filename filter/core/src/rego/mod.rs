@@ -21,6 +21,7 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod test_rule;
 mod text;
 mod visit;
 
@@ -30,6 +31,7 @@ pub(crate) use ir::Position;
 pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
+pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
 
 use regorus::{

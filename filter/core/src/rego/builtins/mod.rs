@@ -36,6 +36,7 @@ mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
+pub(super) mod test_case;
 mod time;
 mod time_layout;
 mod types;
@@ -53,6 +54,8 @@ pub(crate) struct Surroundings {
     /// `rand.intn` and `uuid.rfc4122` give the same answer for the same arguments throughout an evaluation.
     random_integers: HashMap<(String, u64), u64>,
     uuids: BTreeMap<Value, Value>,
+    /// The cases of a parameterised test that were begun.
+    pub(crate) test_cases: Vec<Value>,
 }
 
 /// Random numbers that follow from a seed.
@@ -116,6 +119,7 @@ const DOMAINS: &[&[Builtin]] = &[
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
+    test_case::BUILTINS,
     time::BUILTINS,
     types::BUILTINS,
     units::BUILTINS,
@@ -167,6 +171,7 @@ impl Surroundings {
             work,
             random_integers: HashMap::new(),
             uuids: BTreeMap::new(),
+            test_cases: Vec::new(),
         }
     }
 }
