@@ -136,7 +136,7 @@ fn declare<'m>(
                 message: format!("the rule `data.{}` has a second default: keep one", path.join(".")),
             });
         }
-        declared.push(Declared { path: path.clone(), kind, at: first.at, defaults: defaults.len() });
+        declared.push(Declared { path: path.clone(), kind, at: first.at });
         tree.put(&path, declared.len() - 1);
         by_rule.push(heads);
     }

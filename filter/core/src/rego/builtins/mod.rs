@@ -131,16 +131,19 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
 }
 
 /// The names of all builtins.
+#[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     DOMAINS.iter().flat_map(|domain| domain.iter()).map(|builtin| builtin.name)
 }
 
 /// Whether OPA reads a regular expression as it is read here. Others end an evaluation.
+#[cfg(test)]
 pub(crate) fn regex_is_common(pattern: &str) -> bool {
     matches!(regex_dialect::read(pattern), regex_dialect::Reading::Common(_))
 }
 
 /// Whether a pattern is a glob, for OPA and here alike.
+#[cfg(test)]
 pub(crate) fn glob_is_common(pattern: &str) -> bool {
     glob::is_glob(pattern)
 }
