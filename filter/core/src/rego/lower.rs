@@ -288,6 +288,7 @@ struct Resolved {
     goals: Vec<Goal>,
     keys: Vec<Term>,
     value: Option<Term>,
+    prints: bool,
 }
 
 // === impl Draft ===
@@ -388,7 +389,8 @@ impl Draft<'_, '_> {
         drop(terms);
         let value =
             if self.head.is_set { None } else { Some(given.unwrap_or(Term::Constant(Value::Bool(true)))) };
-        Resolved { goals, keys, value }
+        let prints = body.is_some_and(|body| self.names.prints(&body.query));
+        Resolved { goals, keys, value, prints }
     }
 
     fn plan(
@@ -400,7 +402,9 @@ impl Draft<'_, '_> {
     ) -> Result<Body, Vec<Unsafe>> {
         let goals: Vec<&Goal> = parameter_goals.iter().chain(&body.goals).collect();
         let mut block = planner.body(&goals, &mut bound)?;
-        hoist::conditions_first(&mut block.steps);
+        if !body.prints {
+            hoist::conditions_first(&mut block.steps);
+        }
         let mut keys = Vec::new();
         for key in &body.keys {
             keys.push(planner.head(key, &mut bound, &mut block, self.head.at)?);
@@ -409,7 +413,7 @@ impl Draft<'_, '_> {
             Some(value) => Some(planner.head(value, &mut bound, &mut block, self.head.at)?),
             None => None,
         };
-        Ok(Body { block, keys, value })
+        Ok(Body { block, keys, value, prints: body.prints })
     }
 
     /// The body for a key that is known.

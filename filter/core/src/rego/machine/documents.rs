@@ -2,7 +2,7 @@
 
 use regorus::Value;
 
-use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
+use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::{Find, member, stored}};
 use crate::rego::{
     ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With},
     names::Tree,
@@ -68,14 +68,14 @@ impl<'p> Machine<'p> {
     /// Base data at `path`, with what stands over it.
     pub(super) fn base_at(&self, path: &[Value]) -> Result<Value, Halt> {
         Ok(if self.world.overlays.is_empty() {
-            walk(&self.program.data, path).clone()
+            self.stored_at(path).clone()
         } else {
             self.overlaid(path)
         })
     }
 
     fn overlaid(&self, path: &[Value]) -> Value {
-        let mut value = walk(&self.program.data, path).clone();
+        let mut value = self.stored_at(path).clone();
         for (at, replaced) in &self.world.overlays {
             if let Some(rest) = path.strip_prefix(*at) {
                 value = walk(replaced, rest).clone();
@@ -104,8 +104,9 @@ impl<'p> Machine<'p> {
                 Some(child) if !self.is_overlaid(&node.path) => at = child,
                 Some(_) | None => {
                     let path: Vec<Value> = node.path.iter().cloned().chain([key]).collect();
+                    let find: Find = if self.is_overlaid(&path) { member } else { stored };
                     let base = self.base_at(&path)?;
-                    return self.below(base, keys);
+                    return self.below(base, keys, find);
                 }
             }
             let rule = self.program.tree.node(at).and_then(|node| node.rule);
@@ -124,7 +125,7 @@ impl<'p> Machine<'p> {
                     }
                     None => self.rule(rule)?,
                 };
-                return self.below(value, keys);
+                return self.below(value, keys, member);
             }
         }
         self.deeper(|machine| machine.whole(at))
@@ -151,15 +152,20 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn below(&mut self, mut value: Value, keys: std::slice::Iter<'p, Operand>) -> Result<Value, Halt> {
+    fn below(
+        &mut self,
+        mut value: Value,
+        keys: std::slice::Iter<'p, Operand>,
+        find: Find,
+    ) -> Result<Value, Halt> {
         for key in keys {
             let key = self.value(key)?;
-            value = member(&value, &key).cloned().unwrap_or(Value::Undefined);
+            value = find(&value, &key).cloned().unwrap_or(Value::Undefined);
         }
         Ok(value)
     }
 
-    fn is_overlaid(&self, path: &[Value]) -> bool {
+    pub(super) fn is_overlaid(&self, path: &[Value]) -> bool {
         self.world.overlays.iter().any(|(at, _)| path.starts_with(at))
     }
 
