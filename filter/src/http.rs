@@ -14,6 +14,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    audit_log::SharedData,
     host::{self, HostError, Level, LocalResponse},
     response,
     worker::Worker,
@@ -34,8 +35,8 @@ struct Admitted(());
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match self.judge() {
+    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        match self.judge(end_of_stream) {
             Ok(Judgement::Admitted(admitted, additions)) => {
                 self.admitted = Some(admitted);
                 self.additions = additions;
@@ -80,9 +81,9 @@ impl Stream {
         Self { worker, admitted: None, additions: Vec::new() }
     }
 
-    fn judge(&self) -> Result<Judgement, HostError> {
+    fn judge(&self, end_of_stream: bool) -> Result<Judgement, HostError> {
         let headers = host::request_headers()?;
-        let request = Request::parse(headers.iter());
+        let request = Request::parse(headers.iter()).map(|request| request.ended(end_of_stream));
         let authorizer = self.worker.authorizer().ok_or(HostError::NotFound)?;
         if authorizer.is_readiness(headers.iter()) {
             self.report_readiness();
@@ -95,7 +96,7 @@ impl Stream {
         // Without a clock the work that is counted has to do.
         let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
         let moment = Moment { now, seed: id.seed(), is_over: &is_over };
-        let decision = authorizer.decide(&peer, &request, moment, id);
+        let decision = authorizer.decide(&peer, &request, moment, &SharedData, id);
         match decision {
             Decision::Allow(permit) => {
                 let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();

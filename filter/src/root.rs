@@ -9,6 +9,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    audit_log::Upkeep,
     delivery::Delivery,
     host::{self, Level},
     http::Stream,
@@ -27,6 +28,7 @@ pub(crate) struct Root {
 struct Configured {
     worker: Rc<Worker>,
     delivery: Option<Delivery>,
+    audit_log: Upkeep,
 }
 
 impl Context for Root {
@@ -37,7 +39,7 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        if let Some(Configured { worker, delivery: Some(delivery) }) = &mut self.configured {
+        if let Some(Configured { worker, delivery: Some(delivery), .. }) = &mut self.configured {
             delivery.on_response(token, num_headers, body_size, worker);
         }
     }
@@ -60,9 +62,11 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Some(Configured { worker, delivery: Some(delivery) }) = &mut self.configured {
+        let Some(Configured { worker, delivery, audit_log }) = &mut self.configured else { return };
+        if let Some(delivery) = delivery {
             delivery.on_tick(worker);
         }
+        audit_log.on_tick();
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -101,11 +105,12 @@ fn configure() -> Result<Configured, Vec<String>> {
         ),
         None => None,
     };
+    let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let worker =
         Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.keys().problem.clone())));
-    let mut configured = Configured { worker, delivery };
+    let mut configured = Configured { worker, delivery, audit_log };
+    host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
-        host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.
         delivery.follow(&configured.worker);
     }

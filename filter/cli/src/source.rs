@@ -7,9 +7,10 @@ use std::{
 };
 
 use hexr_authz_core::{
+    audit_log::AuditLog,
     bundle::{Bundle, BundleLimits, SourceFile, pack},
     delivery::Digest,
-    policy::{Budget, RulePath},
+    policy::{Budget, RulePath, SlowPart},
 };
 use walkdir::{DirEntry, WalkDir};
 
@@ -29,6 +30,8 @@ pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
     pub(crate) digest: Digest,
     pub(crate) revision: String,
+    /// What the policy says of itself: it works, and costs more the larger it grows.
+    pub(crate) slow_parts: Vec<SlowPart>,
 }
 
 /// How many characters of the sources' digest are a revision of their own.
@@ -59,14 +62,16 @@ impl Source {
         revision: Option<&str>,
         rule: &RulePath,
         budget: Budget,
+        audit_log: &AuditLog,
     ) -> Result<Packed, String> {
         let files = self.files()?;
         let revision = revision.map_or_else(|| content_revision(&files), str::to_owned);
         let bytes = pack(&files, &revision)?;
         let limits = BundleLimits { compressed: super::command::BUNDLE_BYTES };
         let bundle = Bundle::read(&bytes, limits).map_err(|error| error.to_string())?;
-        bundle.compile(rule, budget).map_err(|errors| errors.to_string())?;
-        Ok(Packed { digest: Digest::of(&bytes), bytes, revision })
+        let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
+        let slow_parts = policy.slow_parts().to_vec();
+        Ok(Packed { digest: Digest::of(&bytes), bytes, revision, slow_parts })
     }
 
     fn files(&self) -> Result<Vec<SourceFile>, String> {

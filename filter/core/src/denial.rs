@@ -37,6 +37,15 @@ pub enum Denial {
     /// The request contradicts itself, or may mean something else upstream than here.
     #[error("the request is ambiguous: {0}")]
     AmbiguousRequest(String),
+    /// The body is not what the request says it is.
+    #[error("{0}")]
+    UnreadableBody(String),
+    /// The body that decides what is asked for did not come in time.
+    #[error("the body did not come within {0} ms")]
+    BodyTimeout(u64),
+    /// The body that decides what is asked for is larger than may be read.
+    #[error("the body decides what is asked for, and is larger than {0} bytes")]
+    BodyTooLarge(usize),
     /// The policy does not allow it.
     #[error("the policy does not allow it")]
     PolicyDenied(Box<Rejection>),
@@ -49,6 +58,17 @@ pub enum Denial {
     /// The evaluation took more than its budget.
     #[error("the evaluation exceeded its budget of {0} ms")]
     BudgetExceeded(u64),
+    /// The call cannot be entered into the audit log, because there is no room for it.
+    #[error("the audit log is full: {cause}")]
+    AuditLogFull {
+        /// Whose room is used up.
+        cause: &'static str,
+        /// When there will be room again, where that is known.
+        retry_after_seconds: Option<i64>,
+    },
+    /// Others have entered calls again and again while this one was decided.
+    #[error("too many calls of the same agent are being decided at once")]
+    AuditLogContention,
     /// The filter could not do its work.
     #[error("internal error: {0}")]
     InternalError(String),
@@ -65,8 +85,10 @@ pub struct Reason {
 /// Numbers of gRPC status codes: <https://grpc.io/docs/guides/status-codes/>.
 mod grpc {
     const UNKNOWN: u32 = 2;
+    pub(super) const INVALID_ARGUMENT: u32 = 3;
+    pub(super) const DEADLINE_EXCEEDED: u32 = 4;
     pub(super) const PERMISSION_DENIED: u32 = 7;
-    const RESOURCE_EXHAUSTED: u32 = 8;
+    pub(super) const RESOURCE_EXHAUSTED: u32 = 8;
     const UNIMPLEMENTED: u32 = 12;
     pub(super) const INTERNAL: u32 = 13;
     pub(super) const UNAVAILABLE: u32 = 14;
@@ -108,9 +130,24 @@ impl Denial {
                 let status = rejection.status();
                 Reason { code: "policy_denied", status, grpc_status: grpc::of_http(status) }
             }
+            Self::UnreadableBody(_) => {
+                Reason { code: "unreadable_body", status: 400, grpc_status: grpc::INVALID_ARGUMENT }
+            }
+            Self::BodyTimeout(_) => {
+                Reason { code: "body_timeout", status: 408, grpc_status: grpc::DEADLINE_EXCEEDED }
+            }
+            Self::BodyTooLarge(_) => {
+                Reason { code: "body_too_large", status: 413, grpc_status: grpc::RESOURCE_EXHAUSTED }
+            }
             Self::NoPolicy => Reason { code: "no_policy", status: 503, grpc_status: grpc::UNAVAILABLE },
             Self::EvaluationError(_) => failed("evaluation_error"),
             Self::BudgetExceeded(_) => failed("budget_exceeded"),
+            Self::AuditLogFull { .. } => {
+                Reason { code: "audit_log_full", status: 429, grpc_status: grpc::of_http(429) }
+            }
+            Self::AuditLogContention => {
+                Reason { code: "audit_log_contention", status: 503, grpc_status: grpc::UNAVAILABLE }
+            }
             Self::InternalError(_) => failed("internal_error"),
         }
     }
@@ -128,7 +165,36 @@ impl Denial {
             | Self::UnknownService(_)
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
             | Self::NoPolicy
+            | Self::EvaluationError(_)
+            | Self::BudgetExceeded(_)
+            | Self::AuditLogFull { .. }
+            | Self::AuditLogContention
+            | Self::InternalError(_) => None,
+        }
+    }
+
+    /// How long the caller should wait before it asks again, in seconds, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<i64> {
+        match self {
+            Self::NoPolicy | Self::AuditLogContention => Some(1),
+            Self::AuditLogFull { retry_after_seconds, .. } => *retry_after_seconds,
+            Self::NoClientCertificate
+            | Self::ExpiredCertificate(_)
+            | Self::MultipleUriSans { .. }
+            | Self::InvalidSpiffeId(_)
+            | Self::UntrustedDomain(_)
+            | Self::UnmappedIdentity(_)
+            | Self::UnknownService(_)
+            | Self::UnknownAction(_)
+            | Self::AmbiguousRequest(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
+            | Self::PolicyDenied(_)
             | Self::EvaluationError(_)
             | Self::BudgetExceeded(_)
             | Self::InternalError(_) => None,
@@ -149,6 +215,11 @@ impl Denial {
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
             | Self::PolicyDenied(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
+            | Self::AuditLogFull { .. }
+            | Self::AuditLogContention
             | Self::NoPolicy => false,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! A request, a certificate and an instant come in as values; a [`decision::Decision`] goes out.
 
+pub mod audit_log;
 pub mod authorizer;
 pub mod bundle;
 pub mod catalog;

@@ -61,8 +61,8 @@ impl Reply {
         }
         headers.push((CONTENT_TYPE.into(), content_type.to_owned()));
         headers.push((DECISION_ID_HEADER.into(), refusal.id.to_string()));
-        if refusal.denial == Denial::NoPolicy {
-            headers.push(("retry-after".into(), "1".to_owned()));
+        if let Some(seconds) = refusal.denial.retry_after_seconds() {
+            headers.push(("retry-after".into(), seconds.to_string()));
         }
         Self {
             status: reason.status(),
@@ -129,6 +129,11 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
         | Denial::PolicyDenied(_)
+        | Denial::UnreadableBody(_)
+        | Denial::BodyTimeout(_)
+        | Denial::BodyTooLarge(_)
+        | Denial::AuditLogFull { .. }
+        | Denial::AuditLogContention
         | Denial::NoPolicy => denial.to_string(),
     }
 }

@@ -82,7 +82,14 @@ fn main() -> Result<()> {
         println!("rounded: {} {}: {} {}", rounded.case.name, rounded.path(), rounded.opa, rounded.ours);
     }
     for (exception, found) in &tally.excepted {
-        println!("known to differ: {} {}: {} {}: {}", found.case.name, found.path(), found.opa, found.ours, exception.why);
+        println!(
+            "known to differ: {} {}: {} {}: {}",
+            found.case.name,
+            found.path(),
+            found.opa,
+            found.ours,
+            exception.why
+        );
     }
     for spelling in tally.spelling.iter().take(3) {
         println!("spelled otherwise: {}: {} {}", spelling.case.name, spelling.opa, spelling.ours);

@@ -282,7 +282,8 @@ impl fmt::Display for Difference {
 }
 
 /// Builtins that are absent, each a reason of its own to refuse a policy.
-const MISSING: [&str; 4] = ["opa.runtime", "strings.render_template", "json.match_schema", "json.verify_schema"];
+const MISSING: [&str; 4] =
+    ["opa.runtime", "strings.render_template", "json.match_schema", "json.verify_schema"];
 
 /// The error that stands for a panic.
 const PANIC: &str = "a panic";

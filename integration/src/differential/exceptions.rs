@@ -37,9 +37,7 @@ impl Exception {
     /// The exception that a difference is.
     pub(super) fn of(difference: &Difference) -> Option<&'static Self> {
         let query = difference.path();
-        EXCEPTIONS
-            .iter()
-            .find(|exception| exception.case == difference.case.name && exception.query == query)
+        EXCEPTIONS.iter().find(|exception| exception.case == difference.case.name && exception.query == query)
     }
 
     /// Whether a difference may be one: nothing is true here that is not in OPA, unless OPA is wrong.

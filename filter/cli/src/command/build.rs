@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use hexr_authz_core::policy::RulePath;
 
-use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
+use super::{ANY_AUDIT_LOG, BUDGET, DEFAULT_DECISION, exit, rule_path};
 use crate::source::Source;
 
 /// Make an OPA bundle of the policies and data in a folder.
@@ -31,7 +31,8 @@ impl Build {
     }
 
     fn build(self) -> Result<(), String> {
-        let packed = Source::new(&self.path).pack(self.revision.as_deref(), &self.decision, BUDGET)?;
+        let packed =
+            Source::new(&self.path).pack(self.revision.as_deref(), &self.decision, BUDGET, &ANY_AUDIT_LOG)?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }
 }

@@ -181,7 +181,46 @@ fn single_mistakes() {
         (
             "/catalog/services/0/kind",
             Some("mcp".into()),
-            "$.catalog.services[0].kind: this version knows `http` only",
+            "$.catalog.services[0].actions: an MCP server's actions are its JSON-RPC methods",
+        ),
+        (
+            "/catalog/services/0/kind",
+            Some("grpc".into()),
+            "$.catalog.services[0].kind: must be `http` or `mcp`, but is `grpc`",
+        ),
+        (
+            "/catalog/services/0/path",
+            Some("/mcp".into()),
+            "$.catalog.services[0].path: only an entry of `kind: mcp` has a path",
+        ),
+        (
+            "/catalog/services/0",
+            Some(serde_json::json!({"service": "aws_nothing", "hosts": ["x.example"]})),
+            "$.catalog.services[0].service: no service `aws_nothing` is built in",
+        ),
+        (
+            "/catalog/services/0/actions/0/headers",
+            Some(serde_json::json!(["X-Upper"])),
+            "$.catalog.services[0].actions[0].headers[0]: `X-Upper` is not a header's name",
+        ),
+        (
+            "/catalog/services/0/actions/0/json",
+            Some(serde_json::json!([{"field": "a..b"}])),
+            "$.catalog.services[0].actions[0].json[0].field: `a..b` must be keys",
+        ),
+        (
+            "/catalog/services/0/actions/0/json",
+            Some(serde_json::json!([{"field": "a", "value": null}])),
+            "$.catalog.services[0].actions[0].json[0].value: must be a text, a number or a boolean",
+        ),
+        (
+            "/catalog/services/0/actions",
+            Some(serde_json::json!([
+                {"action": "Any", "path": "/{bucket}/{key=**}"},
+                {"action": "Put", "method": "PUT", "path": "/{b}/{k=**}", "headers": ["x-copy"]}
+            ])),
+            "$.catalog.services[0].actions[1]: `Put` is never reached: whatever fits it is `Any` at \
+             `$.catalog.services[0].actions[0]` already",
         ),
         (
             "/catalog/services/0/service",
@@ -209,7 +248,33 @@ fn single_mistakes() {
             "$.limits.evaluation_ms: must be an integer from 1 to 10000",
         ),
         ("/ready_path", Some("/a/../b".into()), "$.ready_path: the path has a dot segment"),
-        ("/audit_log", Some(serde_json::json!({})), "$.audit_log: this version does not support it"),
+        ("/audit_log", Some(1.into()), "$.audit_log: must be an object, but is a number"),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"window_seconds": 86_401})),
+            "$.audit_log.window_seconds: must be an integer from 1 to 86400",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"scope": "role"})),
+            "$.audit_log.scope: must be `agent`, `tenant` or `all`, but is `role`",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"record": "denied"})),
+            "$.audit_log.record: must be `allowed` or `all`, but is `denied`",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"accept_unproven": "yes"})),
+            "$.audit_log.accept_unproven: must be a boolean, but is a string",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"bytes": 1 << 20, "tenant_bytes": 1 << 21})),
+            "$.audit_log.tenant_bytes: is more than `bytes`",
+        ),
+        ("/audit_log", Some(serde_json::json!({"agents": 1})), "$.audit_log.agents: unknown key"),
     ] {
         rejects(&with(pointer, value), &[expect]);
     }

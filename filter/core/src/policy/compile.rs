@@ -2,11 +2,15 @@
 
 use std::fmt;
 
-use regorus::unstable::{Module as ParsedModule, Ref, Rule, RuleHead};
+use regorus::{
+    Value,
+    unstable::{Module as ParsedModule, Ref, Rule, RuleHead},
+};
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, source_text};
-use crate::rego::{AUDIT_LOG, Position, Program, constant_path as static_path, position};
+use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text};
+use crate::audit_log::AuditLog;
+use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +46,6 @@ pub enum CompileError {
     /// Data under a name that is the filter's.
     #[error("`data.{AUDIT_LOG}` is the filter's own record of calls: a bundle must not define it")]
     ReservedData,
-    /// The decision depends on the record of calls.
-    #[error(
-        "`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty"
-    )]
-    NoAuditLog(RulePath),
 }
 
 /// All reasons, never none.
@@ -152,6 +151,20 @@ impl Parsed {
         self.paths.iter().zip(&self.modules).map(package).collect()
     }
 
+    fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
+        let part = |(rule, tried, all): (RuleView<'_>, usize, usize)| SlowPart {
+            module: self.paths.get(rule.at.module).cloned().unwrap_or_default(),
+            line: usize::try_from(rule.at.line).unwrap_or(usize::MAX),
+            message: format!(
+                "{tried} of the {all} definitions of `data.{}` are tried one by one, because they compare no field of \
+                 the input, and no argument, with a constant (`input.tenant == \"acme\"`, `input.role in {{...}}`): \
+                 put what differs between them into data, and look it up",
+                path_text(rule.path)
+            ),
+        };
+        program.slow_rules().map(part).collect()
+    }
+
     fn refused(&self, at: Position, message: String) -> CompileError {
         CompileError::Refused {
             path: self.paths.get(at.module).cloned().unwrap_or_default(),
@@ -195,24 +208,37 @@ impl Policy {
     /// Compiles `modules` over `data`; `rule` decides.
     ///
     /// # Errors
-    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together.
+    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together; then
+    /// every place where the policy looks further back, or wider, than `audit_log` reaches.
     pub fn compile(
         modules: &[Module],
         data: &Data,
         rule: &RulePath,
         budget: Budget,
+        audit_log: &AuditLog,
     ) -> Result<Self, CompileErrors> {
         let parsed = Parsed::new(modules)?;
         let program = parsed.compile(data)?;
         if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
-        match program.rule_at(&rule.segments) {
-            Some(entry) if program.dependence(entry).audit_log => {
-                Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))
+        let is_reserved = |path: &[Value]| path.first().is_some_and(|first| *first == Value::from(AUDIT_LOG));
+        if program.rules().any(|rule| is_reserved(rule.path)) {
+            return Err(CompileErrors(vec![CompileError::ReservedData]));
+        }
+        let Some(entry) = program.rule_at(&rule.segments) else {
+            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
+        };
+        let too_far = program.looks(entry).into_iter().filter_map(|look| {
+            let message = audit_log.refuses(look)?;
+            Some(parsed.refused(look.at, message))
+        });
+        match CompileErrors::of(too_far.collect()) {
+            Some(errors) => Err(errors),
+            None => {
+                let slow_parts = parsed.slow_parts(&program);
+                Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages(), slow_parts))
             }
-            Some(entry) => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
-            None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),
         }
     }
 }
@@ -234,6 +260,11 @@ fn parse(module: &Module) -> Result<(Portable<'_>, Ref<ParsedModule>), CompileEr
         message: refused.message,
     })?;
     Portable::parse(module).map_err(|error| CompileError::Parse(one_line(&error)))
+}
+
+fn path_text(path: &[Value]) -> String {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.as_string().ok().map(|text| &**text)).collect();
+    parts.join(".")
 }
 
 /// Whether a rule is a name and nothing else. The evaluator takes it for `NAME := true`, OPA for a mistake.

@@ -54,7 +54,7 @@ impl<'m> Portable<'m> {
     ///
     /// # Errors
     /// The parser's, for the bound dialect or for v1.
-    pub(super) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
+    pub(crate) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
         let path = &module.path;
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
         let first = plain(module.dialect.unwrap_or(Dialect::V1));
@@ -78,8 +78,12 @@ impl<'m> Portable<'m> {
 
     /// Parses it under the operator's own path.
     fn parse_at(&self, path: &str) -> anyhow::Result<Ref<Module>> {
-        let source =
-            Source::from_contents_with_limits(path.to_owned(), with_separators(&self.text).into_owned(), MAX_BYTES, MAX_LINES)?;
+        let source = Source::from_contents_with_limits(
+            path.to_owned(),
+            with_separators(&self.text).into_owned(),
+            MAX_BYTES,
+            MAX_LINES,
+        )?;
         let mut parser = Parser::new(&source)?;
         parser.set_max_col(MAX_COLUMN);
         if self.dialect == Dialect::V1 {

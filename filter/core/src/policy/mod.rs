@@ -12,7 +12,7 @@ pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
-pub use library::{Library, Question};
+pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 
 use std::{cell::RefCell, fmt};
@@ -21,6 +21,7 @@ use memory::Memory;
 use regorus::Value;
 
 use crate::{
+    audit_log::Calls,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
@@ -50,6 +51,18 @@ pub struct Policy {
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
     packages: Vec<Package>,
+    slow_parts: Vec<SlowPart>,
+}
+
+/// A part of a policy that costs more the larger it grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowPart {
+    /// The module's file.
+    pub module: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is slow, why, and how to mend it.
+    pub message: String,
 }
 
 /// What a decision takes from its caller, because the core has neither clock nor randomness.
@@ -87,7 +100,8 @@ const WORK_PER_MILLISECOND: u64 = 20_000;
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at that moment, and what it wants of the request then.
+    /// Whether the policy allows `identity` to do `operation` at that moment, after these calls, and what it wants of the
+    /// request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -95,10 +109,11 @@ impl Policy {
     pub fn allows(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        match self.outcome(identity, operation, moment)? {
+        match self.outcome(identity, operation, moment, calls)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
@@ -107,8 +122,9 @@ impl Policy {
     fn outcome(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Outcome, Denial> {
         let (service, action) = operation.texts();
         let document = identity.document();
@@ -120,13 +136,23 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let answer = self.evaluate(document.input(service, action, &timestamp), moment)?;
+        let answer = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
         let outcome = Outcome::read(&answer, Author::Platform)
             .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
         Ok(outcome)
+    }
+
+    /// What in it costs more the larger it grows.
+    pub fn slow_parts(&self) -> &[SlowPart] {
+        &self.slow_parts
+    }
+
+    /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
+    pub fn counts_calls(&self) -> bool {
+        self.program.dependence(self.entry).audit_log
     }
 
     /// The packages of its modules.
@@ -140,16 +166,18 @@ impl Policy {
         entry: usize,
         budget: Budget,
         packages: Vec<Package>,
+        slow_parts: Vec<SlowPart>,
     ) -> Self {
         let memory = Memory::for_rule(&program.dependence(entry));
-        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
+        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {
+    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
+            calls: Some(&calls),
             work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
             watch: moment.is_over,
             is_indexed: true,

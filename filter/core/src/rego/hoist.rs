@@ -115,7 +115,9 @@ fn needs(step: &Step, needed: &mut Vec<Operand>) {
         StepKind::Equal(..) => Vec::new(),
         // `input.tags[_] == "a"`: with any other end the way there is not looked at first.
         StepKind::Scan(scan) => match (scan.hops.as_slice(), &scan.result) {
-            ([Hop::Each(_)], Outcome::Match(Pattern::Equal(Operand::Constant(value)))) if is_scalar(value) => {
+            ([Hop::Each(_)], Outcome::Match(Pattern::Equal(Operand::Constant(value))))
+                if is_scalar(value) =>
+            {
                 vec![&scan.source]
             }
             _ => Vec::new(),

@@ -9,6 +9,7 @@ use regorus::{
 
 use super::{
     Problem,
+    counting::Choice,
     goal::{Goal, GoalKind, Term},
     hoist,
     ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
@@ -223,6 +224,7 @@ fn rule(
         }
     }
     let one_is_enough = give_one_constant(&definitions);
+    let choice = Choice::of_rule(declared.kind, &definitions);
     Rule {
         name: format!("data.{}", declared.path.join(".")),
         path: declared.path.iter().map(|part| Value::from(part.as_str())).collect(),
@@ -231,6 +233,7 @@ fn rule(
         default,
         one_is_enough,
         index: None,
+        choice,
     }
 }
 

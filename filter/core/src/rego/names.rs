@@ -159,7 +159,8 @@ impl Names {
 
     /// Whether an expression is a call of `print`.
     pub(super) fn is_print(&self, expr: &Expr) -> bool {
-        matches!(expr, Expr::Call { fcn, .. } if fcn.span().text() == "print") && self.global("print").is_none()
+        matches!(expr, Expr::Call { fcn, .. } if fcn.span().text() == "print")
+            && self.global("print").is_none()
     }
 
     /// Whether a body prints, or one of an `every` in it: OPA evaluates all of it then.

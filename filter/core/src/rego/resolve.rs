@@ -227,7 +227,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn every(&mut self, span: &Span, key: Option<&Span>, value: &Span, domain: &Expr, query: &Query) {
-        let names: HashSet<String> = key.into_iter().chain([value]).map(|name| name.text().to_owned()).collect();
+        let names: HashSet<String> =
+            key.into_iter().chain([value]).map(|name| name.text().to_owned()).collect();
         let mut in_domain = HashSet::new();
         expression_names(domain, &mut in_domain);
         for name in names.intersection(&in_domain) {
@@ -235,7 +236,9 @@ impl<'a> Resolver<'a> {
             if name != "_" && !self.is_variable(name) {
                 self.problem(
                     span,
-                    format!("`{name}` is bound nowhere outside of this `every`: give one of them another name"),
+                    format!(
+                        "`{name}` is bound nowhere outside of this `every`: give one of them another name"
+                    ),
                 );
             }
         }
@@ -397,8 +400,9 @@ impl<'a> Resolver<'a> {
                 }
                 if path.first().is_some_and(|root| self.is_variable(root)) {
                     let name = path.join(".");
-                    let message =
-                        format!("a variable stands for `{name}` here, and cannot be called: rename the variable");
+                    let message = format!(
+                        "a variable stands for `{name}` here, and cannot be called: rename the variable"
+                    );
                     self.problem(span, message);
                     return Some(None);
                 }

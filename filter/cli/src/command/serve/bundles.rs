@@ -9,7 +9,7 @@ use std::{
 use hexr_authz_core::policy::RulePath;
 
 use crate::{
-    command::BUDGET,
+    command::{ANY_AUDIT_LOG, BUDGET},
     source::{Fingerprint, Packed, Source},
 };
 
@@ -94,7 +94,8 @@ impl BundleState {
         if fingerprint.is_ok() && fingerprint.as_ref().ok() == before.fingerprint.as_ref() {
             return;
         }
-        let packed = fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET));
+        let packed =
+            fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET, &ANY_AUDIT_LOG));
         if packed.is_ok() && self.source.fingerprint() != fingerprint {
             // A file was being written; the next look sees it whole.
             return;

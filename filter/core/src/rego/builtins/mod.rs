@@ -9,12 +9,17 @@ mod arrays;
 mod big_float;
 mod calendar;
 mod comparison;
+mod crypto;
 mod duration;
 mod encoding;
 mod float_text;
 mod glob;
 mod graph;
+mod json_patch;
+mod json_paths;
 mod json_text;
+mod jwk;
+mod jwt;
 mod letter_case;
 mod net;
 mod number;
@@ -27,6 +32,7 @@ mod regex_dialect;
 mod replace;
 mod semver;
 mod sets;
+mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
@@ -70,9 +76,6 @@ pub(crate) enum Failure {
     Fatal(String),
 }
 
-/// Whether a pattern is one that OPA reads alike: others end an evaluation.
-pub(crate) use regex_dialect::regex_is_common;
-
 pub(crate) type Outcome = Result<Value, Failure>;
 
 /// What an answer depends on besides the arguments.
@@ -98,9 +101,13 @@ const DOMAINS: &[&[Builtin]] = &[
     arithmetic::BUILTINS,
     arrays::BUILTINS,
     comparison::BUILTINS,
+    crypto::BUILTINS,
     encoding::BUILTINS,
     glob::BUILTINS,
     graph::BUILTINS,
+    json_patch::BUILTINS,
+    json_paths::BUILTINS,
+    jwt::BUILTINS,
     net::BUILTINS,
     objects::BUILTINS,
     random::BUILTINS,
@@ -122,6 +129,16 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
 /// The names of all builtins.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     DOMAINS.iter().flat_map(|domain| domain.iter()).map(|builtin| builtin.name)
+}
+
+/// Whether OPA reads a regular expression as it is read here. Others end an evaluation.
+pub(crate) fn regex_is_common(pattern: &str) -> bool {
+    matches!(regex_dialect::read(pattern), regex_dialect::Reading::Common(_))
+}
+
+/// Whether a pattern is a glob, for OPA and here alike.
+pub(crate) fn glob_is_common(pattern: &str) -> bool {
+    glob::is_glob(pattern)
 }
 
 // === impl Builtin ===

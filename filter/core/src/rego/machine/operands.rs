@@ -20,7 +20,9 @@ impl<'p> Machine<'p> {
             Operand::Constant(value) => Some(value),
             Operand::Local(slot) => self.locals.get(self.base + slot),
             Operand::Input(path) => Some(walk(&self.world.input, path)),
-            Operand::Base(path) if self.world.overlays.is_empty() => Some(self.stored_at(path)),
+            Operand::Base(path) if self.world.overlays.is_empty() && !self.reads_calls(path) => {
+                Some(self.stored_at(path))
+            }
             Operand::Path(path) => {
                 let (source, keys) = &**path;
                 let find = self.finder(source);
@@ -96,9 +98,7 @@ impl<'p> Machine<'p> {
 
     /// What the policy's own data has at `path`.
     pub(super) fn stored_at(&self, path: &[Value]) -> &Value {
-        path.iter()
-            .try_fold(&self.program.data, |at, key| stored(at, key))
-            .unwrap_or(&UNDEFINED)
+        path.iter().try_fold(&self.program.data, |at, key| stored(at, key)).unwrap_or(&UNDEFINED)
     }
 
     fn comprehension(&mut self, comprehension: &'p Comprehension) -> Result<Value, Halt> {

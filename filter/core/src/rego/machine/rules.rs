@@ -210,7 +210,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Evaluates in the locals of `definition`.
-    fn within<T>(
+    pub(super) fn within<T>(
         &mut self,
         definition: &Definition,
         go: impl FnOnce(&mut Self) -> Result<T, Halt>,
