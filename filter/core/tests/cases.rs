@@ -9,13 +9,13 @@ fn texts(folder: &Path, ending: &str) -> BTreeMap<String, String> {
     let mut texts = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
-        for entry in fs::read_dir(&current).unwrap() {
-            let path = entry.unwrap().path();
+        let entries = fs::read_dir(&current).into_iter().flatten().flatten();
+        for path in entries.map(|entry| entry.path()) {
             if path.is_dir() {
                 folders.push(path);
             } else if path.to_string_lossy().ends_with(ending) {
-                let name = path.strip_prefix(folder).unwrap().to_string_lossy().into_owned();
-                texts.insert(name, fs::read_to_string(&path).unwrap());
+                let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+                texts.insert(name, fs::read_to_string(&path).unwrap_or_default());
             }
         }
     }

@@ -47,7 +47,7 @@ type Aliases = HashMap<Slot, Key>;
 impl Reader<'_> {
     fn definition(&self, definition: &Definition, depth: usize) -> Constraints {
         let mut constraints = Constraints::new();
-        if !definition.otherwise.is_empty() {
+        if !definition.otherwise.is_empty() || definition.body.prints {
             return constraints;
         }
         let mut aliases = Aliases::new();

@@ -230,6 +230,8 @@ pub(super) struct Body {
     pub(super) keys: Vec<Operand>,
     /// The value. A member of a partial set has its value as the last key, and none here.
     pub(super) value: Option<Operand>,
+    /// Whether it prints: then nothing in it is skipped, so that what is an error behind it is one.
+    pub(super) prints: bool,
 }
 
 #[derive(Debug)]

@@ -300,6 +300,7 @@ struct Resolved {
     key_goals: Range<usize>,
     keys: Vec<Term>,
     value: Option<Term>,
+    prints: bool,
 }
 
 // === impl Draft ===
@@ -402,7 +403,8 @@ impl Draft<'_, '_> {
         let given = terms.next().map(|term| bind(term, &mut goals));
         let value =
             if self.head.is_set { None } else { Some(given.unwrap_or(Term::Constant(Value::Bool(true)))) };
-        Resolved { goals, key_goals, keys, value }
+        let prints = body.is_some_and(|body| self.names.prints(&body.query));
+        Resolved { goals, key_goals, keys, value, prints }
     }
 
     fn plan(
@@ -418,7 +420,7 @@ impl Draft<'_, '_> {
             None => parameter_goals.iter().chain(&body.goals).collect(),
         };
         let mut block = planner.body(&goals, &mut bound)?;
-        if test_case.is_none() {
+        if test_case.is_none() && !body.prints {
             hoist::conditions_first(&mut block.steps);
         }
         let mut keys = Vec::new();
@@ -429,7 +431,7 @@ impl Draft<'_, '_> {
             Some(value) => Some(planner.head(value, &mut bound, &mut block, self.head.at)?),
             None => None,
         };
-        Ok(Body { block, keys, value })
+        Ok(Body { block, keys, value, prints: body.prints })
     }
 
     /// What notes the cases of a parameterised test, unless it does so itself.

@@ -100,7 +100,7 @@ impl Program {
     pub(crate) fn compile(modules: &[Ref<Module>], data: Value) -> Result<Self, Vec<Problem>> {
         let (tree, rules) = lower::lower(modules)?;
         let needs = recursion::needs(&rules, &tree);
-        let recursive = recursion::recursive(&rules, &needs);
+        let recursive = recursion::recursive(&rules, &needs, &tree);
         if !recursive.is_empty() {
             return Err(recursive);
         }

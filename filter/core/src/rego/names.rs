@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use regorus::{
     Value,
-    unstable::{Expr, Import, Module, Rule as RuleSource, RuleHead},
+    unstable::{Expr, Import, Literal, Module, Query, Rule as RuleSource, RuleHead},
 };
 
 use super::{
@@ -154,6 +154,21 @@ impl Names {
             path == ["future", "keywords"] || path == ["future", "keywords", "not"]
         });
         Self { module, package, negates_bodies, imports, rules }
+    }
+
+    /// Whether an expression is a call of `print`.
+    pub(super) fn is_print(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::Call { fcn, .. } if fcn.span().text() == "print")
+            && self.global("print").is_none()
+    }
+
+    /// Whether a body prints, or one of an `every` in it: OPA evaluates all of it then.
+    pub(super) fn prints(&self, query: &Query) -> bool {
+        query.stmts.iter().any(|statement| match &statement.literal {
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.is_print(expr),
+            Literal::Every { query, .. } => self.prints(query),
+            Literal::SomeVars { .. } | Literal::SomeIn { .. } => false,
+        })
     }
 
     /// What `name` stands for where no variable has it.

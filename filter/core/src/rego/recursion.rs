@@ -4,7 +4,7 @@ use regorus::Value;
 
 use super::{
     Problem,
-    ir::{Callee, Operand, Rule, RuleId},
+    ir::{Callee, Operand, Replaced, Replacement, Rule, RuleId, Step, StepKind},
     lower::rules_at,
     names::Tree,
     visit::{self, Part},
@@ -37,8 +37,41 @@ pub(super) fn needs(rules: &[Rule], tree: &Tree) -> Vec<Vec<RuleId>> {
         .collect()
 }
 
-pub(super) fn recursive(rules: &[Rule], needs: &[Vec<RuleId>]) -> Vec<Problem> {
-    within_cycles(needs)
+/// For each rule, the rules in whose place its `with`s put something, and those that would stand in it. For OPA it needs
+/// them too.
+fn replaced(rules: &[Rule], tree: &Tree) -> Vec<Vec<RuleId>> {
+    let of_rule = |rule: &Rule| {
+        let mut replaced = Vec::new();
+        visit::rule(rule, &mut |part| {
+            let Part::Step(Step { kind: StepKind::With(with), .. }) = part else { return };
+            for replacement in &with.replacements {
+                match replacement {
+                    Replacement::Data(path, _) => replaced.extend(rules_at(tree, path)),
+                    Replacement::Function(Replaced::Function(id), _)
+                    | Replacement::Constant(Replaced::Function(id), _) => replaced.push(*id),
+                    Replacement::Input(..)
+                    | Replacement::Function(Replaced::Builtin(_), _)
+                    | Replacement::Constant(Replaced::Builtin(_), _) => {}
+                }
+            }
+        });
+        replaced
+    };
+    rules.iter().map(of_rule).collect()
+}
+
+pub(super) fn recursive(rules: &[Rule], needs: &[Vec<RuleId>], tree: &Tree) -> Vec<Problem> {
+    let edges: Vec<Vec<RuleId>> = needs
+        .iter()
+        .zip(replaced(rules, tree))
+        .map(|(needs, replaced)| {
+            let mut all: Vec<RuleId> = needs.iter().copied().chain(replaced).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
+        .collect();
+    within_cycles(&edges)
         .into_iter()
         .filter_map(|id| rules.get(id))
         .map(|rule| Problem {

@@ -2,7 +2,11 @@
 
 use regorus::Value;
 
-use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
+use super::{
+    Flow, Halt, Machine, Stand, Then, World,
+    operands::walk,
+    scan::{Find, member, stored},
+};
 use crate::rego::{
     ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With},
     names::Tree,
@@ -92,7 +96,7 @@ impl<'p> Machine<'p> {
 
     /// Base data, with the calls as far as they were read.
     fn base(&self, path: &[Value]) -> Value {
-        let data = walk(&self.program.data, path);
+        let data = self.stored_at(path);
         let Some(log) = self.calls.as_ref().filter(|_| self.reads_calls(path)) else { return data.clone() };
         let document = log.document.clone().unwrap_or(Value::Undefined);
         match path.split_first() {
@@ -135,8 +139,9 @@ impl<'p> Machine<'p> {
                 Some(child) if !self.is_overlaid(&node.path) => at = child,
                 Some(_) | None => {
                     let path: Vec<Value> = node.path.iter().cloned().chain([key]).collect();
+                    let find: Find = if self.is_overlaid(&path) { member } else { stored };
                     let base = self.base_at(&path)?;
-                    return self.below(base, keys);
+                    return self.below(base, keys, find);
                 }
             }
             let rule = self.program.tree.node(at).and_then(|node| node.rule);
@@ -155,7 +160,7 @@ impl<'p> Machine<'p> {
                     }
                     None => self.rule(rule)?,
                 };
-                return self.below(value, keys);
+                return self.below(value, keys, member);
             }
         }
         self.deeper(|machine| machine.whole(at))
@@ -182,15 +187,20 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn below(&mut self, mut value: Value, keys: std::slice::Iter<'p, Operand>) -> Result<Value, Halt> {
+    fn below(
+        &mut self,
+        mut value: Value,
+        keys: std::slice::Iter<'p, Operand>,
+        find: Find,
+    ) -> Result<Value, Halt> {
         for key in keys {
             let key = self.value(key)?;
-            value = member(&value, &key).cloned().unwrap_or(Value::Undefined);
+            value = find(&value, &key).cloned().unwrap_or(Value::Undefined);
         }
         Ok(value)
     }
 
-    fn is_overlaid(&self, path: &[Value]) -> bool {
+    pub(super) fn is_overlaid(&self, path: &[Value]) -> bool {
         self.world.overlays.iter().any(|(at, _)| path.starts_with(at))
     }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use regorus::Value;
 
-use super::{Flow, Halt, Machine, scan::member};
+use super::{
+    Flow, Halt, Machine,
+    scan::{member, stored},
+};
 use crate::rego::ir::{Collects, Comprehension, Operand};
 
 /// What a path ends in where nothing is.
@@ -18,13 +21,14 @@ impl<'p> Machine<'p> {
             Operand::Local(slot) => self.locals.get(self.base + slot),
             Operand::Input(path) => Some(walk(&self.world.input, path)),
             Operand::Base(path) if self.world.overlays.is_empty() && !self.reads_calls(path) => {
-                Some(walk(&self.program.data, path))
+                Some(self.stored_at(path))
             }
             Operand::Path(path) => {
                 let (source, keys) = &**path;
+                let find = self.finder(source);
                 let mut at = self.peek(source)?;
                 for key in keys {
-                    at = member(at, self.peek(key)?).unwrap_or(&UNDEFINED);
+                    at = find(at, self.peek(key)?).unwrap_or(&UNDEFINED);
                 }
                 Some(at)
             }
@@ -55,13 +59,14 @@ impl<'p> Machine<'p> {
             Operand::Document(node, keys) => self.document(*node, keys),
             Operand::Path(path) => {
                 let (source, keys) = &**path;
+                let find = self.finder(source);
                 let mut at = self.value(source)?;
                 for key in keys {
                     if at == Value::Undefined {
                         break;
                     }
                     let key = self.value(key)?;
-                    at = member(&at, &key).cloned().unwrap_or(Value::Undefined);
+                    at = find(&at, &key).cloned().unwrap_or(Value::Undefined);
                 }
                 Ok(at)
             }
@@ -89,6 +94,11 @@ impl<'p> Machine<'p> {
                 self.deeper(|machine| machine.comprehension(comprehension))
             }
         }
+    }
+
+    /// What the policy's own data has at `path`.
+    pub(super) fn stored_at(&self, path: &[Value]) -> &Value {
+        path.iter().try_fold(&self.program.data, |at, key| stored(at, key)).unwrap_or(&UNDEFINED)
     }
 
     fn comprehension(&mut self, comprehension: &'p Comprehension) -> Result<Value, Halt> {
