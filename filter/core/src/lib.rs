@@ -3,6 +3,7 @@
 //! A request, a certificate and an instant come in as values; a [`decision::Decision`] goes out.
 
 pub mod authorizer;
+pub mod body;
 pub mod bundle;
 pub mod catalog;
 pub mod config;
