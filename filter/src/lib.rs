@@ -3,6 +3,7 @@
 //! A request: [`http`] to the core's `Authorizer` and back. A policy: [`delivery`], on the ticks of [`root`].
 //! Everything that touches Envoy goes through [`host`].
 
+mod body;
 mod delivery;
 mod host;
 mod http;

@@ -11,11 +11,12 @@ use proxy_wasm::{
 use crate::{
     delivery::Delivery,
     host::{self, Level},
-    http::Stream,
+    http::{self, Stream},
     worker::Worker,
 };
 
-/// How often a worker looks for a newer policy: less than half of the 250 ms in which all workers switch.
+/// How often a worker looks for a newer policy, and for bodies that do not come: less than half of the 250 ms in which
+/// all workers switch.
 const TICK: Duration = Duration::from_millis(100);
 
 /// One configuration on one thread.
@@ -60,15 +61,18 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Some(Configured { worker, delivery: Some(delivery) }) = &mut self.configured {
+        let Some(Configured { worker, delivery }) = &mut self.configured else { return };
+        if let Some(delivery) = delivery {
             delivery.on_tick(worker);
         }
+        // Comes last: what follows is about other requests.
+        http::refuse_overdue(worker);
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         // Envoy makes no stream on a plugin that is not configured; were it to, the SDK would trap the VM.
         self.configured.as_ref().map(|configured| -> Box<dyn HttpContext> {
-            Box::new(Stream::new(Rc::clone(&configured.worker)))
+            Box::new(Stream::new(Rc::clone(&configured.worker), context_id))
         })
     }
 
@@ -104,8 +108,8 @@ fn configure() -> Result<Configured, Vec<String>> {
     let worker =
         Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.keys().problem.clone())));
     let mut configured = Configured { worker, delivery };
+    host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
-        host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.
         delivery.follow(&configured.worker);
     }
