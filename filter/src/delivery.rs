@@ -267,7 +267,7 @@ impl Delivery {
         let limits = BundleLimits { compressed: self.config.limits.bundle_bytes };
         let bundle = Bundle::read(bytes, limits).map_err(|error| error.to_string())?;
         let policy = bundle
-            .compile(&self.config.rule, self.config.limits.evaluation)
+            .compile(&self.config.rule, self.config.limits.evaluation, &self.config.audit_log)
             .map_err(|errors| errors.to_string())?;
         Ok(ActivePolicy { policy: Rc::new(policy), revision: bundle.revision().to_owned() })
     }

@@ -16,6 +16,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    audit_log::SharedData,
     host::{self, HostError, Level, LocalResponse},
     response,
     worker::Worker,
@@ -170,7 +171,7 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
     // Without a clock the work that is counted has to do.
     let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
     let moment = Moment { now, seed: id.seed(), is_over: &is_over };
-    match authorizer.decide_derived(&peer, asked, moment, id) {
+    match authorizer.decide_derived(&peer, asked, moment, &SharedData, id) {
         Decision::Allow(permit) => {
             let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
             let admitted = admit(&permit, reserved)?;

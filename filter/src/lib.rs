@@ -1,8 +1,10 @@
 //! Hexr Authz for Envoy: reads what a request brings, lets the core decide, and does what it decided.
 //!
-//! A request: [`http`] to the core's `Authorizer` and back. A policy: [`delivery`], on the ticks of [`root`].
+//! A request: [`http`] to the core's `Authorizer` and back. A policy: [`delivery`], on the ticks of [`root`]. The calls
+//! that rate limits count: [`audit_log`].
 //! Everything that touches Envoy goes through [`host`].
 
+mod audit_log;
 mod body;
 mod delivery;
 mod host;

@@ -9,6 +9,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    audit_log::Upkeep,
     delivery::Delivery,
     host::{self, Level},
     http::{self, Stream},
@@ -28,6 +29,7 @@ pub(crate) struct Root {
 struct Configured {
     worker: Rc<Worker>,
     delivery: Option<Delivery>,
+    audit_log: Upkeep,
 }
 
 impl Context for Root {
@@ -38,7 +40,7 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        if let Some(Configured { worker, delivery: Some(delivery) }) = &mut self.configured {
+        if let Some(Configured { worker, delivery: Some(delivery), .. }) = &mut self.configured {
             delivery.on_response(token, num_headers, body_size, worker);
         }
     }
@@ -61,10 +63,11 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(Configured { worker, delivery }) = &mut self.configured else { return };
+        let Some(Configured { worker, delivery, audit_log }) = &mut self.configured else { return };
         if let Some(delivery) = delivery {
             delivery.on_tick(worker);
         }
+        audit_log.on_tick();
         // Comes last: what follows is about other requests.
         http::refuse_overdue(worker);
     }
@@ -105,9 +108,10 @@ fn configure() -> Result<Configured, Vec<String>> {
         ),
         None => None,
     };
+    let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let worker =
         Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.keys().problem.clone())));
-    let mut configured = Configured { worker, delivery };
+    let mut configured = Configured { worker, delivery, audit_log };
     host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::{
+    audit_log::{Calls, Ledger},
     catalog::Derivation,
     config::Config,
     decision::{Decision, DecisionId, Permit, Refusal},
@@ -63,19 +64,21 @@ impl Authorizer {
         self.active.as_ref()
     }
 
-    /// Decides one request at one moment.
+    /// Decides one request at one moment. Where the policy counts calls, they are read from `ledger`, and the call is
+    /// entered there in the same step; the policy is asked at the instant of that step then.
     pub fn decide<'a>(
         &'a self,
         peer: &'a Peer,
         request: &Result<Request<'_>, Denial>,
         moment: Moment<'_>,
+        ledger: &dyn Ledger,
         id: DecisionId,
     ) -> Decision<'a> {
         let asked = request
             .as_ref()
             .map(|request| (request, self.config.catalog.derive(request)))
             .map_err(Clone::clone);
-        self.decide_derived(peer, asked, moment, id)
+        self.decide_derived(peer, asked, moment, ledger, id)
     }
 
     /// Decides one request of which the catalog has said what it asks for at one moment.
@@ -84,6 +87,7 @@ impl Authorizer {
         peer: &'a Peer,
         asked: Result<(&Request<'_>, Derivation), Denial>,
         moment: Moment<'_>,
+        ledger: &dyn Ledger,
         id: DecisionId,
     ) -> Decision<'a> {
         let operation = asked.as_ref().ok().and_then(|(_, derivation)| derivation.operation());
@@ -93,7 +97,14 @@ impl Authorizer {
             let (request, derivation) = asked?;
             let derived = self.config.catalog.admit(derivation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            let consent = active.policy.allows(identity, &derived.operation, moment)?;
+            let policy = &active.policy;
+            let consent = if policy.counts_calls() {
+                self.config.audit_log.settle(identity, &derived.operation, ledger, |calls, now| {
+                    policy.allows(identity, &derived.operation, Moment { now, ..moment }, calls)
+                })?
+            } else {
+                policy.allows(identity, &derived.operation, moment, Calls::none())?
+            };
             Ok((identity, derived.operation, consent))
         });
         match judged {

@@ -58,6 +58,17 @@ pub enum Denial {
     /// The evaluation took more than its budget.
     #[error("the evaluation exceeded its budget of {0} ms")]
     BudgetExceeded(u64),
+    /// The call cannot be entered into the audit log, because there is no room for it.
+    #[error("the audit log is full: {cause}")]
+    AuditLogFull {
+        /// Whose room is used up.
+        cause: &'static str,
+        /// When there will be room again, where that is known.
+        retry_after_seconds: Option<i64>,
+    },
+    /// Others have entered calls again and again while this one was decided.
+    #[error("too many calls of the same agent are being decided at once")]
+    AuditLogContention,
     /// The filter could not do its work.
     #[error("internal error: {0}")]
     InternalError(String),
@@ -131,6 +142,12 @@ impl Denial {
             Self::NoPolicy => Reason { code: "no_policy", status: 503, grpc_status: grpc::UNAVAILABLE },
             Self::EvaluationError(_) => failed("evaluation_error"),
             Self::BudgetExceeded(_) => failed("budget_exceeded"),
+            Self::AuditLogFull { .. } => {
+                Reason { code: "audit_log_full", status: 429, grpc_status: grpc::of_http(429) }
+            }
+            Self::AuditLogContention => {
+                Reason { code: "audit_log_contention", status: 503, grpc_status: grpc::UNAVAILABLE }
+            }
             Self::InternalError(_) => failed("internal_error"),
         }
     }
@@ -154,6 +171,32 @@ impl Denial {
             | Self::NoPolicy
             | Self::EvaluationError(_)
             | Self::BudgetExceeded(_)
+            | Self::AuditLogFull { .. }
+            | Self::AuditLogContention
+            | Self::InternalError(_) => None,
+        }
+    }
+
+    /// How long the caller should wait before it asks again, in seconds, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<i64> {
+        match self {
+            Self::NoPolicy | Self::AuditLogContention => Some(1),
+            Self::AuditLogFull { retry_after_seconds, .. } => *retry_after_seconds,
+            Self::NoClientCertificate
+            | Self::ExpiredCertificate(_)
+            | Self::MultipleUriSans { .. }
+            | Self::InvalidSpiffeId(_)
+            | Self::UntrustedDomain(_)
+            | Self::UnmappedIdentity(_)
+            | Self::UnknownService(_)
+            | Self::UnknownAction(_)
+            | Self::AmbiguousRequest(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
+            | Self::PolicyDenied(_)
+            | Self::EvaluationError(_)
+            | Self::BudgetExceeded(_)
             | Self::InternalError(_) => None,
         }
     }
@@ -175,6 +218,8 @@ impl Denial {
             | Self::UnreadableBody(_)
             | Self::BodyTimeout(_)
             | Self::BodyTooLarge(_)
+            | Self::AuditLogFull { .. }
+            | Self::AuditLogContention
             | Self::NoPolicy => false,
         }
     }

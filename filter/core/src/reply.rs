@@ -88,8 +88,8 @@ impl Reply {
         };
         headers.push((CONTENT_TYPE.into(), content_type.to_owned()));
         headers.push((DECISION_ID_HEADER.into(), refusal.id.to_string()));
-        if refusal.denial == Denial::NoPolicy {
-            headers.push(("retry-after".into(), "1".to_owned()));
+        if let Some(seconds) = refusal.denial.retry_after_seconds() {
+            headers.push(("retry-after".into(), seconds.to_string()));
         }
         Self {
             status,
@@ -173,6 +173,8 @@ fn told(denial: &Denial) -> String {
         | Denial::UnreadableBody(_)
         | Denial::BodyTimeout(_)
         | Denial::BodyTooLarge(_)
+        | Denial::AuditLogFull { .. }
+        | Denial::AuditLogContention
         | Denial::NoPolicy => denial.to_string(),
     }
 }

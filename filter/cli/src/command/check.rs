@@ -6,10 +6,11 @@ use std::{
     process::ExitCode,
 };
 
-use hexr_authz_core::{config::Config, policy::RulePath};
+use glob::Pattern;
+use hexr_authz_core::{audit_log::AuditLog, config::Config, policy::RulePath};
 
 use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
-use crate::source::Source;
+use crate::source::{Ignored, Source};
 
 /// Check policies, and with `--config` a filter configuration, with the filter's own code.
 ///
@@ -19,7 +20,10 @@ pub(crate) struct Check {
     /// Folders or files with policies; each is checked as a bundle of its own.
     #[arg(required_unless_present = "config")]
     paths: Vec<PathBuf>,
-    /// A filter configuration in JSON.
+    /// Names of files and folders to leave out, as `*_test.rego`.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
+    ignore: Vec<Pattern>,
+    /// A filter configuration in JSON. How far policies may look back is as it says, or as the filter's defaults do.
     #[arg(long)]
     config: Option<PathBuf>,
     /// The rule that decides.
@@ -33,26 +37,30 @@ const SLOW_UPDATE_MILLIS: u64 = 30_000;
 impl Check {
     pub(crate) fn run(self) -> ExitCode {
         let mut findings = Vec::new();
+        let ignored = Ignored::new(self.ignore);
+        let mut audit_log = AuditLog::default();
+        if let Some(path) = &self.config {
+            match check_config(path) {
+                Ok(of_config) => audit_log = of_config,
+                Err(problems) => {
+                    findings.extend(problems.lines().map(|line| format!("{}: {line}", path.display())))
+                }
+            }
+        }
         for path in &self.paths {
-            match Source::new(path).pack(None, &self.decision, BUDGET) {
+            match Source::new(path, ignored.clone()).pack(None, &self.decision, BUDGET, &audit_log) {
                 Ok(packed) => packed.slow_parts.iter().for_each(|part| {
                     eprintln!("{}:{}: slow: {}", part.module, part.line, part.message);
                 }),
                 Err(finding) => findings.push(finding),
             }
         }
-        if let Some(path) = &self.config {
-            findings.extend(check_config(path).err().map(|problems| {
-                let lines: Vec<String> =
-                    problems.lines().map(|line| format!("{}: {line}", path.display())).collect();
-                lines.join("\n")
-            }));
-        }
         exit(if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) })
     }
 }
 
-fn check_config(path: &Path) -> Result<(), String> {
+/// What policies are checked by: how far the audit log of this configuration reaches.
+fn check_config(path: &Path) -> Result<AuditLog, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     // The values of the environment are the VM's; here only the names can be looked at.
     let config =
@@ -67,5 +75,5 @@ fn check_config(path: &Path) -> Result<(), String> {
             bundle.name
         );
     }
-    Ok(())
+    Ok(config.audit_log)
 }

@@ -4,15 +4,30 @@ pub(crate) mod build;
 pub(crate) mod check;
 pub(crate) mod request;
 pub(crate) mod serve;
+pub(crate) mod test;
 
 use std::{fmt::Display, process::ExitCode};
 
-use hexr_authz_core::policy::{Budget, RulePath};
+use hexr_authz_core::{
+    audit_log::{AuditLog, Record, Scope},
+    policy::{Budget, RulePath},
+};
 
 /// The decision's rule where nothing else is asked for.
 const DEFAULT_DECISION: &str = "hexr/authz/allow";
 /// The budget under which policies are compiled here; nothing is evaluated.
 pub(crate) const BUDGET: Budget = Budget { milliseconds: 50 };
+/// The audit log that a bundle is packed for: any, because how far a filter's log reaches is that filter's configuration,
+/// and it refuses what looks further.
+pub(crate) const ANY_AUDIT_LOG: AuditLog = AuditLog {
+    window_seconds: 86_400,
+    scope: Scope::All,
+    record: Record::All,
+    accept_unproven: true,
+    agent_calls: u32::MAX,
+    tenant_bytes: u64::MAX,
+    bytes: u64::MAX,
+};
 /// The largest bundle that the filter takes without `limits.bundle_bytes`.
 pub(crate) const BUNDLE_BYTES: usize = 16 << 20;
 

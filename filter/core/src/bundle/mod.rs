@@ -11,6 +11,7 @@ pub use manifest::Manifest;
 pub use read::BundleError;
 pub use write::{SourceFile, pack};
 
+use crate::audit_log::AuditLog;
 use crate::policy::{Budget, CompileError, CompileErrors, Data, Module, Policy, RulePath};
 
 /// The content of a bundle, each part readable, not yet compiled.
@@ -43,8 +44,13 @@ impl Bundle {
     ///
     /// # Errors
     /// Everything that keeps it from being activated.
-    pub fn compile(&self, rule: &RulePath, budget: Budget) -> Result<Policy, CompileErrors> {
-        let policy = Policy::compile(&self.modules, &self.data, rule, budget)?;
+    pub fn compile(
+        &self,
+        rule: &RulePath,
+        budget: Budget,
+        audit_log: &AuditLog,
+    ) -> Result<Policy, CompileErrors> {
+        let policy = Policy::compile(&self.modules, &self.data, rule, budget, audit_log)?;
         let foreign = policy.packages().iter().filter(|package| !self.manifest.owns(&package.path));
         let foreign = foreign.cloned().map(CompileError::OutsideRoots).collect();
         CompileErrors::of(foreign).map_or(Ok(policy), Err)

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::audit_log::AuditLog;
 
 const LIMITS: BundleLimits = BundleLimits { compressed: 1 << 20 };
 const POLICY: &str = "package hexr.authz\nallow if data.grants[input.role]";
@@ -51,7 +52,13 @@ fn what_is_packed_is_read() {
         Data::from_json(r#"{"grants": {"editor": true, "more": {"limit": 5}}}"#).unwrap()
     );
     assert!(
-        bundle.compile(&RulePath::parse("hexr/authz/allow").unwrap(), Budget { milliseconds: 50 }).is_ok()
+        bundle
+            .compile(
+                &RulePath::parse("hexr/authz/allow").unwrap(),
+                Budget { milliseconds: 50 },
+                &AuditLog::default()
+            )
+            .is_ok()
     );
 }
 
@@ -179,7 +186,11 @@ fn packages_outside_the_roots_are_refused() {
         ("authz.rego", "package hexr.authz\nallow if true"),
     ]);
     let bundle = Bundle::read(&bytes, LIMITS).unwrap();
-    let errors = bundle.compile(&RulePath::parse("hexr/authz/allow").unwrap(), Budget { milliseconds: 50 });
+    let errors = bundle.compile(
+        &RulePath::parse("hexr/authz/allow").unwrap(),
+        Budget { milliseconds: 50 },
+        &AuditLog::default(),
+    );
     let text = errors.map(|_| ()).unwrap_err().to_string();
     assert_eq!(text, "authz.rego: the package `data.hexr.authz` lies under none of the manifest's roots");
 }

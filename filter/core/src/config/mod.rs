@@ -2,6 +2,7 @@
 //!
 //! The vocabulary is that of OPA's configuration file where OPA has one.
 
+mod audit_log;
 mod bundle_source;
 mod catalog;
 mod identity;
@@ -19,6 +20,7 @@ use self::{
     problem::Collector,
 };
 use crate::{
+    audit_log::AuditLog,
     catalog::Catalog,
     identity::TrustDomains,
     policy::{Budget, Data, Module, Policy, RulePath},
@@ -41,6 +43,8 @@ pub struct Config {
     pub bundle: Option<BundleSource>,
     /// What one request and one bundle may cost.
     pub limits: Limits,
+    /// The calls of the recent past, and how many there may be.
+    pub audit_log: AuditLog,
     /// The path at which the filter answers for itself.
     pub ready_path: Option<String>,
 }
@@ -83,15 +87,16 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    for later in ["tenants", "keys", "audit_log", "decision_logs", "status", "labels"] {
+    for later in ["tenants", "keys", "decision_logs", "status", "labels"] {
         fields.field(later).not_supported();
     }
     let trust_domains = identity::check(&fields.field("identity").required());
     let (rule, contact) = check_decision(fields.field("decision").fields());
     let limits = check_limits(&fields.field("limits"));
+    let audit_log = audit_log::check(&fields.field("audit_log"));
     let policy = fields.field("policy");
     let embedded_policy = match &rule {
-        Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation),
+        Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation, &audit_log),
         Some(_) | None => None,
     };
     let services = fields.field("services");
@@ -112,6 +117,7 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         embedded_policy,
         bundle,
         limits,
+        audit_log,
         ready_path,
     })
 }
@@ -152,7 +158,12 @@ fn check_limits(node: &Node<'_>) -> Limits {
     }
 }
 
-fn check_policy(node: &Node<'_>, rule: &RulePath, budget: Budget) -> Option<Rc<Policy>> {
+fn check_policy(
+    node: &Node<'_>,
+    rule: &RulePath,
+    budget: Budget,
+    audit_log: &AuditLog,
+) -> Option<Rc<Policy>> {
     let fields = node.fields();
     let modules_node = fields.field("modules").required();
     let module = |(path, node): (&str, Node<'_>)| {
@@ -170,7 +181,7 @@ fn check_policy(node: &Node<'_>, rule: &RulePath, budget: Budget) -> Option<Rc<P
         None => Some(Data::default()),
     };
     fields.end();
-    match Policy::compile(&modules?, &data?, rule, budget) {
+    match Policy::compile(&modules?, &data?, rule, budget, audit_log) {
         Ok(policy) => Some(Rc::new(policy)),
         Err(errors) => {
             for error in errors.iter() {

@@ -91,6 +91,15 @@ impl<'a> Node<'a> {
         parsed.map_err(|error| self.problem(error.to_string())).ok()
     }
 
+    /// A boolean; `default` where absent.
+    pub(super) fn boolean(&self, default: bool) -> bool {
+        let value = self.value.and_then(Value::as_bool);
+        if value.is_none() {
+            self.wrong_type("a boolean");
+        }
+        value.unwrap_or(default)
+    }
+
     /// An integer within `range`; `default` where absent.
     pub(super) fn integer(&self, range: RangeInclusive<u64>, default: u64) -> u64 {
         let Some(value) = self.value else { return default };

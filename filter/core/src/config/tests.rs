@@ -264,7 +264,33 @@ fn single_mistakes() {
             "$.limits.evaluation_ms: must be an integer from 1 to 10000",
         ),
         ("/ready_path", Some("/a/../b".into()), "$.ready_path: the path has a dot segment"),
-        ("/audit_log", Some(serde_json::json!({})), "$.audit_log: this version does not support it"),
+        ("/audit_log", Some(1.into()), "$.audit_log: must be an object, but is a number"),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"window_seconds": 86_401})),
+            "$.audit_log.window_seconds: must be an integer from 1 to 86400",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"scope": "role"})),
+            "$.audit_log.scope: must be `agent`, `tenant` or `all`, but is `role`",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"record": "denied"})),
+            "$.audit_log.record: must be `allowed` or `all`, but is `denied`",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"accept_unproven": "yes"})),
+            "$.audit_log.accept_unproven: must be a boolean, but is a string",
+        ),
+        (
+            "/audit_log",
+            Some(serde_json::json!({"bytes": 1 << 20, "tenant_bytes": 1 << 21})),
+            "$.audit_log.tenant_bytes: is more than `bytes`",
+        ),
+        ("/audit_log", Some(serde_json::json!({"agents": 1})), "$.audit_log.agents: unknown key"),
     ] {
         rejects(&with(pointer, value), &[expect]);
     }

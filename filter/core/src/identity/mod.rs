@@ -70,6 +70,12 @@ impl Identity {
         &self.spiffe_id
     }
 
+    /// The trust domain that vouches for it.
+    pub fn trust_domain(&self) -> &str {
+        let rest = self.spiffe_id.strip_prefix("spiffe://").unwrap_or(&self.spiffe_id);
+        rest.split_once('/').map_or(rest, |(trust_domain, _)| trust_domain)
+    }
+
     /// The tenant that the agent belongs to.
     pub fn tenant(&self) -> &str {
         &self.tenant

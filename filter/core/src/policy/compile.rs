@@ -9,6 +9,7 @@ use regorus::{
 use thiserror::Error;
 
 use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text};
+use crate::audit_log::AuditLog;
 use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
@@ -45,11 +46,6 @@ pub enum CompileError {
     /// Data under a name that is the filter's.
     #[error("`data.{AUDIT_LOG}` is the filter's own record of calls: a bundle must not define it")]
     ReservedData,
-    /// The decision depends on the record of calls.
-    #[error(
-        "`{0}` depends on `data.{AUDIT_LOG}`, but this version does not record calls: it would always be empty"
-    )]
-    NoAuditLog(RulePath),
 }
 
 /// All reasons, never none.
@@ -212,27 +208,37 @@ impl Policy {
     /// Compiles `modules` over `data`; `rule` decides.
     ///
     /// # Errors
-    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together.
+    /// Every module that does not parse; then everything that keeps the modules and the data from fitting together; then
+    /// every place where the policy looks further back, or wider, than `audit_log` reaches.
     pub fn compile(
         modules: &[Module],
         data: &Data,
         rule: &RulePath,
         budget: Budget,
+        audit_log: &AuditLog,
     ) -> Result<Self, CompileErrors> {
         let parsed = Parsed::new(modules)?;
         let program = parsed.compile(data)?;
         if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
-        match program.rule_at(&rule.segments) {
-            Some(entry) if program.dependence(entry).audit_log => {
-                Err(CompileErrors(vec![CompileError::NoAuditLog(rule.clone())]))
-            }
-            Some(entry) => {
+        let is_reserved = |path: &[Value]| path.first().is_some_and(|first| *first == Value::from(AUDIT_LOG));
+        if program.rules().any(|rule| is_reserved(rule.path)) {
+            return Err(CompileErrors(vec![CompileError::ReservedData]));
+        }
+        let Some(entry) = program.rule_at(&rule.segments) else {
+            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
+        };
+        let too_far = program.looks(entry).into_iter().filter_map(|look| {
+            let message = audit_log.refuses(look)?;
+            Some(parsed.refused(look.at, message))
+        });
+        match CompileErrors::of(too_far.collect()) {
+            Some(errors) => Err(errors),
+            None => {
                 let slow_parts = parsed.slow_parts(&program);
                 Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages(), slow_parts))
             }
-            None => Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())])),
         }
     }
 }

@@ -54,7 +54,7 @@ impl<'m> Portable<'m> {
     ///
     /// # Errors
     /// The parser's, for the bound dialect or for v1.
-    pub(super) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
+    pub(crate) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
         let path = &module.path;
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
         let first = plain(module.dialect.unwrap_or(Dialect::V1));

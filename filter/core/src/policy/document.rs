@@ -135,6 +135,22 @@ impl Data {
         Self::new(Value::from_yaml_str(text))
     }
 
+    /// Reads any document in JSON as what stands at `path`.
+    ///
+    /// # Errors
+    /// When it is none, or the path is empty and it is no object.
+    pub fn from_json_at(text: &str, path: &[&str]) -> Result<Self, DataError> {
+        Self::new(Value::from_json_str(text).map(|value| nested(value, path)))
+    }
+
+    /// Reads any document in YAML as what stands at `path`.
+    ///
+    /// # Errors
+    /// When it is none, or the path is empty and it is no object.
+    pub fn from_yaml_at(text: &str, path: &[&str]) -> Result<Self, DataError> {
+        Self::new(Value::from_yaml_str(text).map(|value| nested(value, path)))
+    }
+
     fn new(value: anyhow::Result<Value>) -> Result<Self, DataError> {
         match value {
             Ok(value @ Value::Object(_)) => Ok(Self(value)),
@@ -146,14 +162,15 @@ impl Data {
     /// This object at `path` of an otherwise empty one.
     #[must_use]
     pub fn at(self, path: &[&str]) -> Self {
-        let nest = |value, segment: &&str| {
-            let mut object = Value::new_object();
-            if let Ok(fields) = object.as_object_mut() {
-                fields.insert(Value::from(*segment), value);
-            }
-            object
-        };
-        Self(path.iter().rev().fold(self.0, nest))
+        Self(nested(self.0, path))
+    }
+
+    /// It as JSON.
+    ///
+    /// # Errors
+    /// When it has something that JSON has not.
+    pub fn to_json(&self) -> Result<String, DataError> {
+        self.0.to_json_str().map_err(|error| DataError::Syntax(error.to_string()))
     }
 
     /// Adds `other`; objects are merged, everything else may stand once.
@@ -193,6 +210,17 @@ impl Data {
         }
         Some(path.to_vec())
     }
+}
+
+/// `value` at `path` of otherwise empty objects.
+fn nested(value: Value, path: &[&str]) -> Value {
+    path.iter().rev().fold(value, |value, segment| {
+        let mut object = Value::new_object();
+        if let Ok(fields) = object.as_object_mut() {
+            fields.insert(Value::from(*segment), value);
+        }
+        object
+    })
 }
 
 fn merge(into: &mut Value, from: Value, path: &mut Vec<String>) -> Result<(), DataError> {

@@ -2,13 +2,14 @@
 
 use regorus::Value;
 
-use super::{CompileErrors, Data, DataError, Module, compile::Parsed};
+use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed};
 use crate::rego::{Asked, Halt, Program, term_text};
 
 /// Compiled modules over base data.
 #[derive(Debug)]
 pub struct Library {
-    program: Program,
+    pub(super) program: Program,
+    pub(super) modules: Vec<Package>,
 }
 
 /// An input, read once.
@@ -54,7 +55,8 @@ impl Library {
     /// # Errors
     /// As [`super::Policy::compile`], but no rule has to be there.
     pub fn compile(modules: &[Module], data: &Data) -> Result<Self, CompileErrors> {
-        Ok(Self { program: Parsed::new(modules)?.compile(data)? })
+        let parsed = Parsed::new(modules)?;
+        Ok(Self { program: parsed.compile(data)?, modules: parsed.packages() })
     }
 
     /// The rule at `path` below `data`.
@@ -75,8 +77,15 @@ impl Library {
         is_indexed: bool,
     ) -> Result<bool, String> {
         let Some(Rule(rule)) = rule else { return Ok(false) };
-        let asked =
-            Asked { input: input.0.clone(), now_ns, seed: 0, work: u64::MAX, watch: &|| false, is_indexed };
+        let asked = Asked {
+            input: input.0.clone(),
+            now_ns,
+            seed: 0,
+            work: u64::MAX,
+            watch: &|| false,
+            is_indexed,
+            calls: None,
+        };
         let answer = self.program.evaluate(rule, asked);
         answer.map(|value| value == Value::Bool(true)).map_err(|halt| format!("{halt:?}"))
     }
@@ -97,6 +106,7 @@ impl Library {
             input,
             now_ns: question.now_ns,
             seed: 0,
+            calls: None,
             work: question.work,
             watch: &|| false,
             is_indexed: question.is_indexed,

@@ -7,6 +7,7 @@ mod library;
 mod memory;
 mod outcome;
 mod source_text;
+mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
@@ -14,6 +15,7 @@ pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
 pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
+pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 
@@ -21,6 +23,7 @@ use memory::Memory;
 use regorus::Value;
 
 use crate::{
+    audit_log::Calls,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
@@ -99,7 +102,8 @@ const WORK_PER_MILLISECOND: u64 = 20_000;
 // === impl Policy ===
 
 impl Policy {
-    /// Whether the policy allows `identity` to do `operation` at that moment, and what it wants of the request then.
+    /// Whether the policy allows `identity` to do `operation` at that moment, after these calls, and what it wants of the
+    /// request then.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -109,8 +113,9 @@ impl Policy {
         identity: &Identity,
         operation: &Operation,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        match self.outcome(identity, operation, moment)? {
+        match self.outcome(identity, operation, moment, calls)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
@@ -121,6 +126,7 @@ impl Policy {
         identity: &Identity,
         operation: &Operation,
         moment: Moment<'_>,
+        calls: Calls<'_>,
     ) -> Result<Outcome, Denial> {
         let (service, action) = operation.texts();
         let document = identity.document();
@@ -132,9 +138,8 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let answer = self.evaluate(document.input(service, action, &timestamp), moment)?;
-        let outcome = Outcome::read(&answer, Author::Platform)
-            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        let outcome =
+            self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
@@ -144,6 +149,29 @@ impl Policy {
     /// What in it costs more the larger it grows.
     pub fn slow_parts(&self) -> &[SlowPart] {
         &self.slow_parts
+    }
+
+    /// Its answer for any input, in JSON, after no calls: what tools ask.
+    ///
+    /// # Errors
+    /// As [`Self::allows`], and [`Denial::InternalError`] for what is no JSON.
+    pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
+        let input = Value::from_json_str(input)
+            .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
+        match self.read(&self.evaluate(input, moment, Calls::none())?)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+        }
+    }
+
+    fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
+        Outcome::read(answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
+    }
+
+    /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
+    pub fn counts_calls(&self) -> bool {
+        self.program.dependence(self.entry).audit_log
     }
 
     /// The packages of its modules.
@@ -163,11 +191,12 @@ impl Policy {
         Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>) -> Result<Value, Denial> {
+    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
+            calls: Some(&calls),
             work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
             watch: moment.is_over,
             is_indexed: true,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::audit_log::AuditLog;
 use crate::{
     catalog::{Action, Catalog, Derivation, Host, Kind, OnUnknown, Service, UriTemplate},
     request::Request,
@@ -18,6 +19,7 @@ fn compile(modules: &[&str], data: &str) -> Result<Policy, CompileErrors> {
         &Data::from_json(data).unwrap(),
         &RulePath::parse("hexr/authz/allow").unwrap(),
         BUDGET,
+        &AuditLog::default(),
     )
 }
 
@@ -44,7 +46,7 @@ fn decide(policy: &Policy) -> Result<(), Denial> {
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
     let Derivation::Known(derived) = catalog.derive(&request) else { panic!("everything is known") };
-    policy.allows(&identity, &derived.operation, MOMENT).map(drop)
+    policy.allows(&identity, &derived.operation, MOMENT, Calls::none()).map(drop)
 }
 
 #[track_caller]
@@ -121,12 +123,15 @@ fn a_bound_dialect_binds() {
         dialect: Some(dialect),
     };
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
-    let compile = |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET);
+    let compile =
+        |dialect| Policy::compile(&[module(dialect)], &Data::default(), &rule, BUDGET, &AuditLog::default());
     assert!(compile(Dialect::V0).is_ok());
     assert!(compile(Dialect::V1).is_err());
     let bare = Module { text: "package hexr.authz\nallow".to_owned(), ..module(Dialect::V0) };
-    let error =
-        Policy::compile(&[bare], &Data::default(), &rule, BUDGET).map(|_| ()).unwrap_err().to_string();
+    let error = Policy::compile(&[bare], &Data::default(), &rule, BUDGET, &AuditLog::default())
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("a.rego:2:1: this rule has neither a value nor a body"), "{error}");
 }
 
@@ -189,8 +194,10 @@ fn what_is_not_activated() {
         (
             &["package hexr.authz\nallow if count(data.audit_log) < 3"],
             "{}",
-            "`data.hexr.authz.allow` depends on `data.audit_log`",
+            "0.rego:2:15: how far this looks back cannot be read from the text",
         ),
+        (&[good, "package audit_log\nx := 1"], "{}", "`data.audit_log` is the filter's own"),
+        (&[good, "package audit_log.x\ny := 1"], "{}", "`data.audit_log` is the filter's own"),
     ] {
         let errors = compile(modules, data).map(|_| ()).unwrap_err().to_string();
         assert!(errors.contains(expect), "{modules:?} {data}: {errors}");
@@ -216,7 +223,7 @@ fn an_error_leaves_nothing_behind() {
     let policy = compile(&[module], r#"{"closed": true}"#).unwrap();
     let ask = |role: &str| {
         let text = format!("{{\"role\": \"{role}\"}}");
-        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT)
+        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
     };
     assert_eq!(ask("editor"), Ok(Value::Bool(false)));
     assert!(matches!(ask("crash"), Err(Denial::EvaluationError(_))));
@@ -228,7 +235,9 @@ fn time_runs_out_inside_of_a_function_too() {
     let module = "package hexr.authz\nallow if f(1)\nf(y) if { x := numbers.range(1, 3000); some a in x; some b in x; a + b + y == 0 }";
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
     let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
-    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }).unwrap();
+    let policy =
+        Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default())
+            .unwrap();
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
 }
 
@@ -248,7 +257,9 @@ fn an_endless_evaluation_ends() {
     let module = "package hexr.authz\nallow if { x := numbers.range(1, 3000); some a in x; some b in x; some c in x; a + b + c == 0 }";
     let rule = RulePath::parse("hexr/authz/allow").unwrap();
     let modules = [Module { path: "a.rego".to_owned(), text: module.to_owned(), dialect: None }];
-    let policy = Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }).unwrap();
+    let policy =
+        Policy::compile(&modules, &Data::default(), &rule, Budget { milliseconds: 20 }, &AuditLog::default())
+            .unwrap();
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)));
     assert_eq!(decide(&policy), Err(Denial::BudgetExceeded(20)), "the policy is usable after it");
 }

@@ -222,6 +222,7 @@ impl Reader<'_> {
             input: Value::Undefined,
             now_ns: 0,
             seed: 0,
+            calls: None,
             work: CONSTANT_WORK,
             watch: &|| false,
             is_indexed: false,

@@ -5,7 +5,7 @@
 
 use regorus::Value;
 
-use super::{builtins::Builtin, index::Index};
+use super::{builtins::Builtin, counting::Choice, index::Index};
 
 /// A local variable of one rule body.
 pub(super) type Slot = usize;
@@ -162,6 +162,8 @@ pub(super) struct Comprehension {
     pub(super) collects: Collects,
     pub(super) block: Block,
     pub(super) at: Position,
+    /// Where it chooses calls of the audit log, how.
+    pub(super) choice: Option<Choice>,
 }
 
 #[derive(Debug)]
@@ -195,6 +197,8 @@ pub(super) struct Rule {
     /// Whether all definitions give the same constant, so that one is enough.
     pub(super) one_is_enough: bool,
     pub(super) index: Option<Index>,
+    /// Where it is a choice of calls of the audit log, how they are chosen.
+    pub(super) choice: Option<Choice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,9 @@
 //! From parsed modules to rules: gathers the definitions that share a path, resolves and plans each of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
+};
 
 use regorus::{
     Value,
@@ -9,12 +12,15 @@ use regorus::{
 
 use super::{
     Problem,
+    builtins::{builtin, test_case::TEST_CASE},
+    counting::Choice,
     goal::{Goal, GoalKind, Term},
     hoist,
-    ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
+    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
     plan::{Bound, Planner, Unsafe},
     resolve::Resolver,
+    test_rule::TEST_PREFIX,
 };
 
 /// A rule of a module with its head taken apart.
@@ -22,6 +28,8 @@ struct Head<'m> {
     module: usize,
     source: &'m RuleSource,
     path: Vec<String>,
+    /// How much of the path is the package's.
+    package: usize,
     keys: Vec<HeadKey<'m>>,
     /// Whether its last key is a member of a set.
     is_set: bool,
@@ -67,7 +75,7 @@ fn heads(modules: &[Ref<Module>]) -> Vec<Head<'_>> {
                 }
             }
             let at = position(module, rule.span());
-            heads.push(Head { module, source: rule, path, keys, is_set, at });
+            heads.push(Head { module, source: rule, path, package: package.len(), keys, is_set, at });
         }
     }
     heads
@@ -128,7 +136,7 @@ fn declare<'m>(
                 message: format!("the rule `data.{}` has a second default: keep one", path.join(".")),
             });
         }
-        declared.push(Declared { path: path.clone(), kind, at: first.at, defaults: defaults.len() });
+        declared.push(Declared { path: path.clone(), kind, at: first.at });
         tree.put(&path, declared.len() - 1);
         by_rule.push(heads);
     }
@@ -223,6 +231,7 @@ fn rule(
         }
     }
     let one_is_enough = give_one_constant(&definitions);
+    let choice = Choice::of_rule(declared.kind, &definitions);
     Rule {
         name: format!("data.{}", declared.path.join(".")),
         path: declared.path.iter().map(|part| Value::from(part.as_str())).collect(),
@@ -231,6 +240,7 @@ fn rule(
         default,
         one_is_enough,
         index: None,
+        choice,
     }
 }
 
@@ -286,6 +296,8 @@ struct Draft<'a, 'm> {
 /// One body with its names resolved.
 struct Resolved {
     goals: Vec<Goal>,
+    /// Which of the goals make the keys.
+    key_goals: Range<usize>,
     keys: Vec<Term>,
     value: Option<Term>,
 }
@@ -366,7 +378,9 @@ impl Draft<'_, '_> {
             .chain(*value)
             .collect();
         let (mut goals, terms) = resolver.body(body.map(|body| &*body.query), &exprs);
-        let mut terms = terms.into_iter().map(|term| {
+        let body_goals = goals.len();
+        let mut terms = terms.into_iter();
+        let mut bind = |term: Term, goals: &mut Vec<Goal>| {
             if !term.has_reference() {
                 return term;
             }
@@ -374,21 +388,21 @@ impl Draft<'_, '_> {
             let slot = resolver.fresh();
             goals.push(Goal::plain(GoalKind::Unify(Term::Local(slot), term), self.head.at));
             Term::Local(slot)
-        });
+        };
         let keys: Vec<Term> = self
             .head
             .keys
             .iter()
             .filter_map(|key| match key {
                 HeadKey::Constant(text) => Some(Term::Constant(Value::from(text.as_str()))),
-                HeadKey::Expr(_) => terms.next(),
+                HeadKey::Expr(_) => terms.next().map(|term| bind(term, &mut goals)),
             })
             .collect();
-        let given = terms.next();
-        drop(terms);
+        let key_goals = body_goals..goals.len();
+        let given = terms.next().map(|term| bind(term, &mut goals));
         let value =
             if self.head.is_set { None } else { Some(given.unwrap_or(Term::Constant(Value::Bool(true)))) };
-        Resolved { goals, keys, value }
+        Resolved { goals, key_goals, keys, value }
     }
 
     fn plan(
@@ -398,9 +412,15 @@ impl Draft<'_, '_> {
         parameter_goals: &[Goal],
         mut bound: Bound,
     ) -> Result<Body, Vec<Unsafe>> {
-        let goals: Vec<&Goal> = parameter_goals.iter().chain(&body.goals).collect();
+        let test_case = self.test_case(body);
+        let goals: Vec<&Goal> = match &test_case {
+            Some(begin) => begin_early(planner, body, begin),
+            None => parameter_goals.iter().chain(&body.goals).collect(),
+        };
         let mut block = planner.body(&goals, &mut bound)?;
-        hoist::conditions_first(&mut block.steps);
+        if test_case.is_none() {
+            hoist::conditions_first(&mut block.steps);
+        }
         let mut keys = Vec::new();
         for key in &body.keys {
             keys.push(planner.head(key, &mut bound, &mut block, self.head.at)?);
@@ -410,6 +430,22 @@ impl Draft<'_, '_> {
             None => None,
         };
         Ok(Body { block, keys, value })
+    }
+
+    /// What notes the cases of a parameterised test, unless it does so itself.
+    fn test_case(&self, body: &Resolved) -> Option<Goal> {
+        let test_case = Callee::Builtin(builtin(TEST_CASE)?);
+        let own = self.head.path.get(self.head.package..)?;
+        let name = own.iter().position(|part| part.starts_with(TEST_PREFIX))?;
+        let is_noted = body.goals.iter().any(|goal| {
+            matches!(&goal.kind, GoalKind::Call(Callee::Builtin(called), ..) if called.name == TEST_CASE)
+        });
+        if self.head.is_set || body.keys.is_empty() || is_noted {
+            return None;
+        }
+        let constant = own.iter().skip(name + 1).map(|part| Term::Constant(Value::from(part.as_str())));
+        let case = Term::Array(constant.chain(body.keys.iter().cloned()).collect());
+        Some(Goal::plain(GoalKind::Call(test_case, vec![case], None), self.head.at))
     }
 
     /// The body for a key that is known.
@@ -429,6 +465,24 @@ impl Draft<'_, '_> {
         let body = self.plan(planner, body, &[], bound).ok()?;
         Some(Keyed { key, body })
     }
+}
+
+/// The goals of a parameterised test, with the note of its case as early as the names of the case are known. What fails
+/// behind it is a case that has failed; what fails before it is none.
+fn begin_early<'g>(planner: &mut Planner<'_>, body: &'g Resolved, begin: &'g Goal) -> Vec<&'g Goal> {
+    let (own, rest) = body.goals.split_at(body.key_goals.start.min(body.goals.len()));
+    let (keys, rest) = rest.split_at(body.key_goals.len().min(rest.len()));
+    let mut goals = Vec::new();
+    for early in 0..=own.len() {
+        let (before, after) = own.split_at(early);
+        goals = before.iter().chain(keys).chain([begin]).collect();
+        let is_known = planner.body(&goals, &mut Bound::default()).is_ok();
+        goals.extend(after.iter().chain(rest));
+        if is_known {
+            break;
+        }
+    }
+    goals
 }
 
 fn unsafe_problem(found: Unsafe) -> Problem {

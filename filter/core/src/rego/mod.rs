@@ -5,12 +5,15 @@
 //! covers, what is undefined, what is an error. A rule of many definitions is looked up instead of tried ([`index`]).
 
 pub(crate) mod builtins;
+mod calls;
 mod constraints;
+mod counting;
 mod depend;
 mod goal;
 mod hoist;
 mod index;
 mod ir;
+mod lookback;
 mod lower;
 mod machine;
 mod names;
@@ -18,13 +21,17 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod test_rule;
 mod text;
 mod visit;
 
+pub(crate) use calls::RecentCalls;
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::Position;
+pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
+pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
 
 use regorus::{
@@ -51,6 +58,8 @@ pub(crate) struct Program {
     tree: Tree,
     data: Value,
     dependence: Vec<Dependence>,
+    /// For each rule, the rules that it needs.
+    needs: Vec<Vec<RuleId>>,
 }
 
 /// So many definitions, tried one by one, take a decision from about a microsecond to several.
@@ -63,6 +72,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) now_ns: i64,
     /// Decides what builtins that are random answer.
     pub(crate) seed: u64,
+    /// What stands at `data.audit_log`; without it, what the base data has there.
+    pub(crate) calls: Option<&'a dyn RecentCalls>,
     /// Units of work, of some 50 ns each.
     pub(crate) work: u64,
     /// Whether the evaluation has to end now. Asked every thousand steps or so.
@@ -94,7 +105,7 @@ impl Program {
             return Err(recursive);
         }
         let dependence = depend::dependences(&rules, &needs);
-        let mut program = Self { rules, tree, data, dependence };
+        let mut program = Self { rules, tree, data, dependence, needs };
         let indexes = constraints::indexes(&program);
         for (rule, index) in program.rules.iter_mut().zip(indexes) {
             rule.index = index;
@@ -128,6 +139,11 @@ impl Program {
         self.dependence.get(rule).cloned().unwrap_or_default()
     }
 
+    /// Where the rule's value depends on the calls of the recent past, and how far it looks back there.
+    pub(crate) fn looks(&self, rule: RuleId) -> Vec<Look> {
+        lookback::looks(self, rule)
+    }
+
     /// The value of a rule; [`Value::Undefined`] where it has none.
     ///
     /// # Errors
@@ -146,6 +162,6 @@ impl Program {
 
     fn machine<'p>(&'p self, asked: Asked<'p>) -> Machine<'p> {
         let surroundings = Surroundings::new(asked.now_ns, asked.seed, Work::new(asked.work));
-        Machine::new(self, asked.input, surroundings, asked.watch, asked.is_indexed)
+        Machine::new(self, asked, surroundings)
     }
 }

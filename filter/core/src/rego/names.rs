@@ -24,7 +24,6 @@ pub(super) struct Declared {
     pub(super) path: Vec<String>,
     pub(super) kind: RuleKind,
     pub(super) at: Position,
-    pub(super) defaults: usize,
 }
 
 /// What names mean in one module.

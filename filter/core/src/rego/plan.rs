@@ -8,6 +8,7 @@ use std::{collections::HashMap, rc::Rc};
 use regorus::Value;
 
 use super::{
+    counting::Choice,
     goal::{Closure, Collection, EveryGoal, Goal, GoalKind, Head, Reference, Term, WithTarget, WithValue},
     ir::{
         Block, Call, Callee, Collects, Comprehension, Every, Hop, Operand, Outcome, Pattern, Position,
@@ -712,7 +713,8 @@ impl<'a> Planner<'a> {
                 Collects::Object(key, next())
             }
         };
-        let planned = Rc::new(Comprehension { collects, block, at: closure.at });
+        let choice = Choice::of_comprehension(&collects, &block);
+        let planned = Rc::new(Comprehension { collects, block, at: closure.at, choice });
         self.closures.insert(Rc::as_ptr(closure), Rc::clone(&planned));
         Ok(planned)
     }

@@ -96,10 +96,6 @@ impl<'a> Resolver<'a> {
         self.locals.len() - 1
     }
 
-    pub(super) fn is_named(&self, slot: Slot) -> bool {
-        self.locals.get(slot).is_some_and(Option::is_some)
-    }
-
     fn scoped(&mut self, query: Option<&Query>, terms: &[&Expr]) -> (Resolved, Vec<Term>) {
         let mut scope = Scope::default();
         query.into_iter().for_each(|query| direct_names(query, &mut scope.direct));

@@ -97,7 +97,7 @@ fn outcome<'p>(outcome: &'p Outcome, visit: Visit<'_, 'p>) {
     }
 }
 
-fn pattern<'p>(part: &'p Pattern, visit: Visit<'_, 'p>) {
+pub(super) fn pattern<'p>(part: &'p Pattern, visit: Visit<'_, 'p>) {
     visit(Part::Pattern(part));
     match part {
         Pattern::Any | Pattern::Bind(_) => {}

@@ -5,17 +5,26 @@ import multiprocessing
 import pathlib
 import re
 import sys
-from re._constants import (
-    ANY, BRANCH, CATEGORY, IN, LITERAL, MAX_REPEAT, MIN_REPEAT, NEGATE, NOT_LITERAL, RANGE, SUBPATTERN,
-)
-from re._parser import parse
 
 import googleapiclient
 from googleapiclient.discovery import build_from_document
 from googleapiclient.discovery import fix_method_name, key2param
 from googleapiclient.http import HttpMock, HttpRequest, MediaInMemoryUpload
 
+try:
+    from re._constants import (
+        ANY, BRANCH, CATEGORY, IN, LITERAL, MAX_REPEAT, MIN_REPEAT, NEGATE, NOT_LITERAL, RANGE, SUBPATTERN,
+    )
+    from re._parser import parse
+except ImportError:  # before Python 3.11
+    from sre_constants import (
+        ANY, BRANCH, CATEGORY, IN, LITERAL, MAX_REPEAT, MIN_REPEAT, NEGATE, NOT_LITERAL, RANGE, SUBPATTERN,
+    )
+    from sre_parse import parse
+
 DOCUMENTS = pathlib.Path(googleapiclient.__file__).parent / "discovery_cache/documents"
+
+
 def sample(parameter: dict) -> str:
     """A value that fits a path parameter's pattern."""
     if "enum" in parameter:

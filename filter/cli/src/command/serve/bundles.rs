@@ -1,7 +1,6 @@
 //! The bundles that are served, kept as new as their folders.
 
 use std::{
-    path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -9,7 +8,7 @@ use std::{
 use hexr_authz_core::policy::RulePath;
 
 use crate::{
-    command::BUDGET,
+    command::{ANY_AUDIT_LOG, BUDGET},
     source::{Fingerprint, Packed, Source},
 };
 
@@ -76,8 +75,8 @@ impl Bundles {
 // === impl BundleState ===
 
 impl BundleState {
-    pub(super) fn new(name: String, path: &Path, rule: RulePath) -> Self {
-        Self { name, source: Source::new(path), rule, served: RwLock::default() }
+    pub(super) fn new(name: String, source: Source, rule: RulePath) -> Self {
+        Self { name, source, rule, served: RwLock::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -94,7 +93,8 @@ impl BundleState {
         if fingerprint.is_ok() && fingerprint.as_ref().ok() == before.fingerprint.as_ref() {
             return;
         }
-        let packed = fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET));
+        let packed =
+            fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET, &ANY_AUDIT_LOG));
         if packed.is_ok() && self.source.fingerprint() != fingerprint {
             // A file was being written; the next look sees it whole.
             return;

@@ -36,6 +36,7 @@ mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
+pub(super) mod test_case;
 mod time;
 mod time_layout;
 mod types;
@@ -53,6 +54,8 @@ pub(crate) struct Surroundings {
     /// `rand.intn` and `uuid.rfc4122` give the same answer for the same arguments throughout an evaluation.
     random_integers: HashMap<(String, u64), u64>,
     uuids: BTreeMap<Value, Value>,
+    /// The cases of a parameterised test that were begun.
+    pub(crate) test_cases: Vec<Value>,
 }
 
 /// Random numbers that follow from a seed.
@@ -116,6 +119,7 @@ const DOMAINS: &[&[Builtin]] = &[
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
+    test_case::BUILTINS,
     time::BUILTINS,
     types::BUILTINS,
     units::BUILTINS,
@@ -127,16 +131,19 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
 }
 
 /// The names of all builtins.
+#[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     DOMAINS.iter().flat_map(|domain| domain.iter()).map(|builtin| builtin.name)
 }
 
 /// Whether OPA reads a regular expression as it is read here. Others end an evaluation.
+#[cfg(test)]
 pub(crate) fn regex_is_common(pattern: &str) -> bool {
     matches!(regex_dialect::read(pattern), regex_dialect::Reading::Common(_))
 }
 
 /// Whether a pattern is a glob, for OPA and here alike.
+#[cfg(test)]
 pub(crate) fn glob_is_common(pattern: &str) -> bool {
     glob::is_glob(pattern)
 }
@@ -167,6 +174,7 @@ impl Surroundings {
             work,
             random_integers: HashMap::new(),
             uuids: BTreeMap::new(),
+            test_cases: Vec::new(),
         }
     }
 }

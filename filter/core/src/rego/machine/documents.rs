@@ -66,16 +66,47 @@ impl<'p> Machine<'p> {
     }
 
     /// Base data at `path`, with what stands over it.
-    pub(super) fn base_at(&self, path: &[Value]) -> Result<Value, Halt> {
-        Ok(if self.world.overlays.is_empty() {
-            walk(&self.program.data, path).clone()
-        } else {
-            self.overlaid(path)
-        })
+    pub(super) fn base_at(&mut self, path: &[Value]) -> Result<Value, Halt> {
+        let is_replaced = self.world.overlays.iter().any(|(at, _)| path.starts_with(at));
+        if self.reads_calls(path) && !is_replaced {
+            self.read_calls()?;
+        }
+        Ok(if self.world.overlays.is_empty() { self.base(path) } else { self.overlaid(path) })
+    }
+
+    /// Whether the calls of the recent past stand at `path` or below it.
+    pub(super) fn reads_calls(&self, path: &[Value]) -> bool {
+        self.calls.as_ref().is_some_and(|calls| path.first().is_none_or(|first| *first == calls.name))
+    }
+
+    /// Makes a document of the calls, and pays for it.
+    fn read_calls(&mut self) -> Result<(), Halt> {
+        let Some(log) = self.calls.as_ref().filter(|log| log.document.is_none()) else { return Ok(()) };
+        let calls = log.calls;
+        self.spend(1 + CALL_WORK.saturating_mul(calls.len() as u64))?;
+        if let Some(log) = &mut self.calls {
+            log.document = Some(calls.document());
+        }
+        Ok(())
+    }
+
+    /// Base data, with the calls as far as they were read.
+    fn base(&self, path: &[Value]) -> Value {
+        let data = walk(&self.program.data, path);
+        let Some(log) = self.calls.as_ref().filter(|_| self.reads_calls(path)) else { return data.clone() };
+        let document = log.document.clone().unwrap_or(Value::Undefined);
+        match path.split_first() {
+            Some((_, below)) => walk(&document, below).clone(),
+            None => {
+                let mut data = data.clone();
+                patch(&mut data, std::slice::from_ref(&log.name), document);
+                data
+            }
+        }
     }
 
     fn overlaid(&self, path: &[Value]) -> Value {
-        let mut value = walk(&self.program.data, path).clone();
+        let mut value = self.base(path);
         for (at, replaced) in &self.world.overlays {
             if let Some(rest) = path.strip_prefix(*at) {
                 value = walk(replaced, rest).clone();
@@ -189,6 +220,9 @@ impl<'p> Machine<'p> {
         Ok(whole)
     }
 }
+
+/// Units of work for the document of one call.
+const CALL_WORK: u64 = 20;
 
 /// Puts `value` at `path`, and objects where there are none on the way.
 fn patch(whole: &mut Value, path: &[Value], value: Value) {

@@ -3,6 +3,7 @@
 //! A block's steps run one after the other. A step that can hold in several ways runs the rest of the block once for
 //! each; what a block is for is the continuation at its end, which says whether to look for more.
 
+mod counting;
 mod documents;
 mod operands;
 mod rules;
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 use regorus::Value;
 
 use super::{
-    Program,
+    AUDIT_LOG, Asked, Program, RecentCalls,
     builtins::{Failure, Surroundings},
     ir::{Block, Call, Callee, Every, Operand, Outcome, Pattern, Replaced, RuleId, Step, StepKind},
 };
@@ -58,6 +59,15 @@ pub(crate) struct Machine<'p> {
     until_look: u32,
     depth: usize,
     is_indexed: bool,
+    calls: Option<AuditLog<'p>>,
+}
+
+/// What stands at `data.audit_log`.
+struct AuditLog<'p> {
+    calls: &'p dyn RecentCalls,
+    name: Value,
+    /// The document, once it was read.
+    document: Option<Value>,
 }
 
 /// What a `with` replaces, and what was computed under it.
@@ -79,13 +89,9 @@ enum Stand {
 // === impl Machine ===
 
 impl<'p> Machine<'p> {
-    pub(super) fn new(
-        program: &'p Program,
-        input: Value,
-        surroundings: Surroundings,
-        watch: &'p dyn Fn() -> bool,
-        is_indexed: bool,
-    ) -> Self {
+    pub(super) fn new(program: &'p Program, asked: Asked<'p>, surroundings: Surroundings) -> Self {
+        let Asked { input, calls, watch, is_indexed, .. } = asked;
+        let calls = calls.map(|calls| AuditLog { calls, name: Value::from(AUDIT_LOG), document: None });
         let world = World { input, overlays: Vec::new(), stands: Vec::new(), computed: HashMap::default() };
         Self {
             program,
@@ -97,6 +103,7 @@ impl<'p> Machine<'p> {
             until_look: STEPS_BETWEEN_LOOKS,
             depth: 0,
             is_indexed,
+            calls,
         }
     }
 
@@ -256,6 +263,11 @@ impl<'p> Machine<'p> {
     // --- calls
 
     fn call(&mut self, call: &'p Call) -> Result<Value, Halt> {
+        if self.calls.is_some()
+            && let Some(count) = self.counted(call)?
+        {
+            return Ok(count);
+        }
         let Some(arguments) = self.arguments(&call.arguments)? else { return Ok(Value::Undefined) };
         self.apply(call.callee, &arguments)
     }

@@ -17,7 +17,9 @@ impl<'p> Machine<'p> {
             Operand::Constant(value) => Some(value),
             Operand::Local(slot) => self.locals.get(self.base + slot),
             Operand::Input(path) => Some(walk(&self.world.input, path)),
-            Operand::Base(path) if self.world.overlays.is_empty() => Some(walk(&self.program.data, path)),
+            Operand::Base(path) if self.world.overlays.is_empty() && !self.reads_calls(path) => {
+                Some(walk(&self.program.data, path))
+            }
             Operand::Path(path) => {
                 let (source, keys) = &**path;
                 let mut at = self.peek(source)?;

@@ -19,7 +19,7 @@ impl<'p> Machine<'p> {
         }
         let value = self.deeper(|machine| match rule.kind {
             RuleKind::Complete => machine.complete(rule),
-            RuleKind::Partial => machine.partial(rule),
+            RuleKind::Partial => machine.partial(rule, machine.candidates(rule, &[])),
             RuleKind::Function { .. } => Ok(Value::Undefined),
         })?;
         self.world.computed.insert(id, value.clone());
@@ -115,17 +115,42 @@ impl<'p> Machine<'p> {
         Ok(holds)
     }
 
-    /// All of a partial rule.
-    fn partial(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
+    /// The value that one definition gives by itself; none stands for the default.
+    pub(in crate::rego) fn apart(&mut self, id: RuleId, definition: Option<usize>) -> Result<Value, Halt> {
+        let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
+        let definition = definition.map_or(rule.default.as_ref(), |at| rule.definitions.get(at));
+        let Some(definition) = definition else { return Ok(Value::Undefined) };
+        self.deeper(|machine| match rule.kind {
+            RuleKind::Complete => {
+                let mut found = None;
+                machine.solve(rule, definition, &[], &mut found)?;
+                Ok(found.unwrap_or(Value::Undefined))
+            }
+            RuleKind::Partial => machine.partial(rule, std::iter::once(definition)),
+            RuleKind::Function { .. } => Ok(Value::Undefined),
+        })
+    }
+
+    /// The cases of tests that were begun so far.
+    pub(in crate::rego) fn into_test_cases(self) -> Vec<Value> {
+        self.surroundings.test_cases
+    }
+
+    /// What definitions of a partial rule give.
+    fn partial(
+        &mut self,
+        rule: &'p Rule,
+        definitions: impl Iterator<Item = &'p Definition>,
+    ) -> Result<Value, Halt> {
         let is_set = rule
             .definitions
             .iter()
             .all(|definition| definition.body.value.is_none() && definition.body.keys.len() == 1);
         if is_set {
-            return self.partial_set(rule);
+            return self.partial_set(definitions);
         }
         let mut whole = Whole { value: Value::new_object(), ends: BTreeSet::new() };
-        for definition in self.candidates(rule, &[]) {
+        for definition in definitions {
             self.within(definition, |machine| {
                 for body in std::iter::once(&definition.body).chain(&definition.otherwise) {
                     let mut holds = false;
@@ -152,9 +177,9 @@ impl<'p> Machine<'p> {
         Ok(whole.value)
     }
 
-    fn partial_set(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
+    fn partial_set(&mut self, definitions: impl Iterator<Item = &'p Definition>) -> Result<Value, Halt> {
         let mut members = BTreeSet::new();
-        for definition in self.candidates(rule, &[]) {
+        for definition in definitions {
             self.within(definition, |machine| {
                 machine.run(&definition.body.block.steps, &mut |machine| {
                     if let Some(keys) = machine.arguments(&definition.body.keys)? {
@@ -210,7 +235,7 @@ impl<'p> Machine<'p> {
     }
 
     /// Evaluates in the locals of `definition`.
-    fn within<T>(
+    pub(super) fn within<T>(
         &mut self,
         definition: &Definition,
         go: impl FnOnce(&mut Self) -> Result<T, Halt>,

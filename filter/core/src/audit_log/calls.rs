@@ -1,0 +1,126 @@
+//! The calls that one decision may see.
+
+use std::ops::RangeInclusive;
+
+use regorus::Value;
+
+use super::{
+    shard::Block,
+    subject::{FIELDS, Face},
+};
+use crate::rego::RecentCalls;
+
+/// The calls of the window, of whom the policy may see.
+#[derive(Clone, Copy, Debug)]
+pub struct Calls<'a> {
+    seen: Option<Seen<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen<'a> {
+    block: &'a Block<'a>,
+    /// The number of the oldest call within the window, of those that are there.
+    from: usize,
+    shard: u32,
+}
+
+// === impl Calls ===
+
+impl<'a> Calls<'a> {
+    /// No calls at all.
+    pub const fn none() -> Self {
+        Self { seen: None }
+    }
+
+    pub(super) fn new(block: Option<&'a Block<'a>>, since: i64, shard: u32) -> Self {
+        Self { seen: block.map(|block| Seen { block, from: block.older_than(since), shard }) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.seen.map_or(0, |seen| seen.block.len().saturating_sub(seen.from))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The instant of the oldest.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        let seen = self.seen?;
+        seen.block.entries(seen.from).next().map(|entry| entry.timestamp)
+    }
+
+    /// How many are of the agent that `face` is of.
+    pub(super) fn of_agent(&self, face: &Face<'_>) -> usize {
+        let Some(seen) = self.seen else { return 0 };
+        let is_of_agent: Vec<bool> = seen.block.faces().map(|known| known.is_of_same_agent(face)).collect();
+        self.count(i64::MIN..=i64::MAX, &is_of_agent)
+    }
+}
+
+impl RecentCalls for Calls<'_> {
+    fn len(&self) -> usize {
+        Calls::len(self)
+    }
+
+    fn document(&self) -> Value {
+        let Some(Seen { block, from, shard }) = self.seen else { return Value::from(Vec::<Value>::new()) };
+        let (id, timestamp) = (Value::from("id"), Value::from("timestamp"));
+        let common: Vec<Value> = block.faces().map(|face| object_of(&face)).collect();
+        let mut number = block.first.saturating_add(from as u64);
+        let calls = block.entries(from).map(|entry| {
+            let mut call = common.get(usize::from(entry.face)).cloned().unwrap_or_else(Value::new_object);
+            if let Ok(fields) = call.as_object_mut() {
+                // No block has the serial of another one of its shard, and no call the number of another one.
+                let text = format!("{shard:x}-{:x}-{number}", block.serial);
+                fields.insert(id.clone(), Value::from(text));
+                fields.insert(timestamp.clone(), Value::from(entry.timestamp));
+            }
+            number = number.saturating_add(1);
+            call
+        });
+        Value::from(calls.collect::<Vec<Value>>())
+    }
+
+    fn kinds(&self) -> usize {
+        self.seen.map_or(0, |seen| seen.block.faces().len())
+    }
+
+    fn of_kind(&self, kind: usize) -> Value {
+        let face = self.seen.and_then(|seen| seen.block.faces().nth(kind));
+        face.map_or(Value::Undefined, |face| object_of(&face))
+    }
+
+    fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
+        let Some(Seen { block, from, .. }) = self.seen else { return 0 };
+        let begin = block.older_than(*instants.start()).max(from);
+        let end = instants.end().checked_add(1).map_or(block.len(), |after| block.older_than(after));
+        let count = end.saturating_sub(begin);
+        if kinds.iter().all(|counts| *counts) {
+            return count;
+        }
+        if !kinds.iter().any(|counts| *counts) {
+            return 0;
+        }
+        let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
+        block.entries(begin).take(count).filter(|entry| counts(entry.face)).count()
+    }
+}
+
+/// What calls of this face have in common.
+fn object_of(face: &Face<'_>) -> Value {
+    let mut object = Value::new_object();
+    if let Ok(fields) = object.as_object_mut() {
+        for (name, text) in FIELDS.iter().zip(face.texts) {
+            fields.insert(Value::from(*name), Value::from(text));
+        }
+        fields.insert(Value::from("decision"), Value::from(decision_of(face)));
+    }
+    object
+}
+
+fn decision_of(face: &Face<'_>) -> &'static str {
+    if face.is_allowed { "allow" } else { "deny" }
+}
