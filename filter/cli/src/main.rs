@@ -20,6 +20,7 @@ struct Arguments {
 enum Command {
     Check(command::check::Check),
     Build(command::build::Build),
+    Request(command::request::Ask),
     Serve(command::serve::Serve),
     Test(command::test::Test),
 }
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Check(check) => check.run(),
         Command::Build(build) => build.run(),
+        Command::Request(ask) => ask.run(),
         Command::Serve(serve) => serve.run(),
         Command::Test(test) => test.run(),
     }

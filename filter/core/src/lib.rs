@@ -4,6 +4,7 @@
 
 pub mod audit_log;
 pub mod authorizer;
+pub mod body;
 pub mod bundle;
 #[cfg(feature = "cases")]
 pub mod cases;

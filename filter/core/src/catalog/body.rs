@@ -9,6 +9,7 @@ use super::{
     own::Service,
 };
 use crate::{
+    denial::Denial,
     policy::Text,
     request::{Request, Seen},
 };
@@ -43,6 +44,22 @@ impl BodyRule {
     /// The service, which is known without the body.
     pub fn service(&self) -> &Text {
         &self.service
+    }
+
+    /// What the request asks for where its body cannot be had: it is refused for `denial`.
+    pub(crate) fn unheard(self, denial: Denial) -> Derivation {
+        Derivation::Unheard { service: self.service, denial }
+    }
+
+    /// What of the request says what it asks for, in words.
+    pub(super) fn sign(&self) -> &'static str {
+        match &self.rule {
+            Rule::Form(_) => "the `Action` of its query and form together",
+            Rule::Model { .. } => "its method and path, with the model in its body,",
+            Rule::BigQueryJob { .. } => "the job in its body, which runs a query or does not,",
+            Rule::Mcp => "the JSON-RPC message in its body",
+            Rule::Own { .. } => "its method and path, with the JSON in its body,",
+        }
     }
 
     pub(super) fn form(service: Text, rule: FormRule) -> Self {

@@ -78,6 +78,12 @@ pub(super) fn derive(service: &Text, request: &Request<'_>, message: &Value) -> 
     Ok(Derivation::known(service.clone(), Text::new(&action), facts))
 }
 
+/// The id under which a message wants its answer. A notification has none, nor has what is no message.
+pub(super) fn message_id(body: &[u8]) -> Option<Value> {
+    let message = json::parse(body).ok()?;
+    message.get("id").filter(|id| id.is_string() || id.is_number()).cloned()
+}
+
 /// The action, the name of what is asked for, and the facts of a request.
 fn asked(
     method: &str,

@@ -7,6 +7,7 @@
 
 mod body;
 mod builtin;
+mod explanation;
 mod host;
 mod json;
 mod mcp;
@@ -16,10 +17,11 @@ mod tongue;
 mod uri_template;
 
 pub use body::BodyRule;
+pub use explanation::Explanation;
 pub use host::Host;
 pub use operation::{Derivation, Derived, Facts, Operation, Tool};
 pub use own::{Action, JsonField, Kind, Service};
-pub use tongue::Tongue;
+pub use tongue::{Addressee, Tongue};
 pub use uri_template::{UriTemplate, UriTemplateError};
 
 use std::collections::HashMap;
@@ -110,6 +112,11 @@ impl Catalog {
         own.unwrap_or(Derivation::UnknownService)
     }
 
+    /// Whether the built-in table knows the host of `request`, where the operator's does not.
+    fn is_built_in_host(&self, request: &Request<'_>) -> bool {
+        is_default_port(request.port()) && builtin::at_host(&self.table, request.host()).is_some()
+    }
+
     /// All that the built-in APIs at the host of `request` speak.
     fn speaks_at(&self, request: &Request<'_>) -> Speaks {
         let own = self.service_at(request.host(), request.port());
@@ -129,7 +136,7 @@ impl Catalog {
     /// The operation that the policy may be asked about.
     ///
     /// # Errors
-    /// Why it may not: [`Denial::AmbiguousRequest`] and [`Denial::UnreadableBody`] always, [`Denial::UnknownService`]
+    /// Why it may not: [`Denial::AmbiguousRequest`] and what is wrong with a body always, [`Denial::UnknownService`]
     /// and [`Denial::UnknownAction`] unless the operator wants the policy to decide.
     pub fn admit(&self, derivation: Derivation, request: &Request<'_>) -> Result<Derived, Denial> {
         let unknown_action = |service: &Text, what: &str| {
@@ -145,6 +152,7 @@ impl Catalog {
             (Derivation::Known(derived), _) => Ok(derived),
             (Derivation::Ambiguous(what), _) => Err(Denial::AmbiguousRequest(what)),
             (Derivation::Unreadable { problem, .. }, _) => Err(Denial::UnreadableBody(problem)),
+            (Derivation::Unheard { denial, .. }, _) => Err(denial),
             (Derivation::NeedsBody(rule), _) => {
                 Err(unknown_action(rule.service(), "needs its body to be read before it is an action"))
             }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::body::BodyRule;
-use crate::policy::Text;
+use crate::{denial::Denial, policy::Text};
 
 /// The name of a service or an action that the catalog does not know.
 pub(super) const UNKNOWN: &str = "unknown";
@@ -67,6 +67,13 @@ pub enum Derivation {
         /// What is wrong with the body.
         problem: String,
     },
+    /// The body decides, and could not be had. Only [`BodyRule::unheard`] makes it.
+    Unheard {
+        /// The service.
+        service: Text,
+        /// Why not.
+        denial: Denial,
+    },
 }
 
 /// Why a request has no single meaning.
@@ -116,9 +123,9 @@ impl Derivation {
         let unknown = || Text::new(UNKNOWN);
         match self {
             Self::Known(derived) => Some(derived.operation.clone()),
-            Self::UnknownAction { service } | Self::Unreadable { service, .. } => {
-                Some(Operation::new(service.clone(), unknown()))
-            }
+            Self::UnknownAction { service }
+            | Self::Unreadable { service, .. }
+            | Self::Unheard { service, .. } => Some(Operation::new(service.clone(), unknown())),
             Self::NeedsBody(rule) => Some(Operation::new(rule.service().clone(), unknown())),
             Self::UnknownService => Some(Operation::new(unknown(), unknown())),
             Self::Ambiguous(_) => None,

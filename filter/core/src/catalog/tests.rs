@@ -106,6 +106,7 @@ fn found(derivation: &Derivation) -> String {
         Derivation::UnknownService => "unknown".to_owned(),
         Derivation::Ambiguous(_) => "ambiguous".to_owned(),
         Derivation::Unreadable { .. } => "unreadable".to_owned(),
+        Derivation::Unheard { .. } => "unheard".to_owned(),
     }
 }
 
@@ -588,4 +589,87 @@ fn tongues() {
     for (authority, headers, expect) in rows {
         assert_eq!(catalog.tongue(&request("POST", authority, "/", headers)), expect, "{authority}");
     }
+}
+
+#[test]
+fn explanations() {
+    let catalog = Catalog::new(
+        vec![
+            service("bank", &["bank.corp.example"], Kind::Actions(vec![action("pay", "POST", "/payments")])),
+            service("mcp_github", &["mcp.example"], Kind::Mcp(None)),
+            service("aws_s3", &["minio.example"], Kind::BuiltIn),
+        ],
+        OnUnknown::Deny,
+    );
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
+    let job = r#"{"configuration":{"query":{}}}"#;
+    let rows = [
+        (
+            "POST bank.corp.example/payments",
+            "",
+            "bank pay: `bank.corp.example` is a host of your own entry `bank`, and `POST /payments` says what is \
+             asked for",
+        ),
+        (
+            "POST mcp.example/",
+            call,
+            "mcp_github tools/call:x: `mcp.example` is a host of your MCP server `mcp_github`, and the JSON-RPC \
+             message in its body says what is asked for; tool `x`",
+        ),
+        (
+            "GET minio.example/b/k",
+            "",
+            "aws_s3 GetObject: `minio.example` is a host at which your own entry puts the built-in service \
+             `aws_s3`, and `GET /b/k` says what is asked for; resource `b/k`",
+        ),
+        (
+            "POST bigquery.googleapis.com/bigquery/v2/projects/p/jobs",
+            job,
+            "gcp_bigquery query: `bigquery.googleapis.com` is a host of the built-in catalog, and the job in its \
+             body, which runs a query or does not, says what is asked for; resource `projects/p`",
+        ),
+        (
+            "GET other.example/",
+            "",
+            "unknown unknown: unknown_service: no service is known at `other.example`",
+        ),
+        (
+            "DELETE bank.corp.example/payments",
+            "",
+            "bank unknown: unknown_action: `DELETE /payments` is no known action of service `bank`",
+        ),
+        (
+            "POST mcp.example/",
+            "{}{}",
+            "mcp_github unknown: unreadable_body: the body is no JSON of one meaning: trailing characters at line \
+             1 column 3",
+        ),
+        (
+            "POST mcp.example/",
+            &" ".repeat(101),
+            "mcp_github unknown: body_too_large: the body decides what is asked for, and is larger than 100 bytes",
+        ),
+        (
+            "GET b.s3.amazonaws.com/?acl&tagging&Action=x",
+            "",
+            "- -: ambiguous_request: the request is ambiguous: ",
+        ),
+    ];
+    for (line, body, expect) in rows {
+        let (method, url) = line.split_once(' ').unwrap();
+        let (authority, path) = url.split_at(url.find('/').unwrap());
+        let request = request(method, authority, path, &[]).ended(body.is_empty());
+        let Explanation { service, action, reason, is_known } =
+            catalog.explain(&request, body.as_bytes(), 100);
+        let (service, action) = (service.unwrap_or("-".to_owned()), action.unwrap_or("-".to_owned()));
+        let said = format!("{service} {action}: {reason}");
+        assert!(said.starts_with(expect), "{said}\nis not\n{expect}");
+        assert_eq!(is_known, reason.starts_with('`'), "{said}");
+    }
+    let catalog = self::catalog(OnUnknown::Policy);
+    let unknown = catalog.explain(&request("GET", "nowhere.example", "/", &[]).ended(true), b"", 100);
+    assert!(
+        !unknown.is_known && unknown.reason.ends_with("the policy decides (`on_unknown`)"),
+        "{unknown:?}"
+    );
 }

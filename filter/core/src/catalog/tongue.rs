@@ -1,8 +1,11 @@
 //! In which form a caller expects an answer: what a refusal should look like to it.
 
+use serde_json::Value;
+
 use super::{
     Catalog, Kind,
     builtin::{Speaks, with_form},
+    mcp,
 };
 use crate::request::{Request, Seen};
 
@@ -31,9 +34,53 @@ pub enum Tongue {
     JsonRpc,
 }
 
+/// Whom a refusal is for: the tongue of its client, and the message that it answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addressee {
+    tongue: Tongue,
+    message_id: Option<Value>,
+}
+
+// === impl Addressee ===
+
+impl Addressee {
+    /// Somebody of whom nothing is known.
+    pub fn anyone() -> Self {
+        Self { tongue: Tongue::Plain, message_id: None }
+    }
+
+    /// The form of errors that its client reads.
+    pub fn tongue(&self) -> Tongue {
+        self.tongue
+    }
+
+    /// The id of its JSON-RPC message, where it waits for an answer.
+    pub fn message_id(&self) -> Option<&Value> {
+        self.message_id.as_ref()
+    }
+}
+
 const GRPC: &[u8] = b"application/grpc";
 
 impl Catalog {
+    /// Who sent `request`, as far as its refusal must know; with its whole body, where it has been read.
+    pub fn addressee(&self, request: &Request<'_>, body: Option<&[u8]>) -> Addressee {
+        let tongue = self.tongue(request);
+        let message_id = match tongue {
+            Tongue::JsonRpc => body.and_then(mcp::message_id),
+            Tongue::Plain
+            | Tongue::AwsRestXml
+            | Tongue::AwsQueryXml
+            | Tongue::AwsEc2Xml
+            | Tongue::AwsJson
+            | Tongue::AwsCbor
+            | Tongue::Google
+            | Tongue::Grpc
+            | Tongue::ModelApi => None,
+        };
+        Addressee { tongue, message_id }
+    }
+
     /// How the caller of `request` expects to be answered. It is asked where a request is refused, not on the way.
     pub fn tongue(&self, request: &Request<'_>) -> Tongue {
         let told = request.told();

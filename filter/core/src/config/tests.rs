@@ -16,7 +16,7 @@ const COMPLETE: &str = r#"{
   "catalog": {"on_unknown": "deny", "services": [
     {"service": "aws_s3", "hosts": ["s3.corp.example", "*.s3.corp.example:9000"], "kind": "http",
      "actions": [{"action": "PutObject", "method": "PUT", "path": "/{bucket}/{key=**}"}]}]},
-  "limits": {"bundle_bytes": 1024, "evaluation_ms": 20},
+  "limits": {"bundle_bytes": 1024, "evaluation_ms": 20, "request_body_bytes": 2048, "body_timeout_ms": 300},
   "ready_path": "/hexr-authz/ready"
 }"#;
 
@@ -61,7 +61,15 @@ fn a_complete_configuration() {
             polling: Polling { min_delay_millis: 1000, max_delay_millis: 2000 },
         })
     );
-    assert_eq!(config.limits, Limits { bundle_bytes: 1024, evaluation: Budget { milliseconds: 20 } });
+    assert_eq!(
+        config.limits,
+        Limits {
+            bundle_bytes: 1024,
+            evaluation: Budget { milliseconds: 20 },
+            request_body_bytes: 2048,
+            body_timeout_millis: 300,
+        }
+    );
     assert_eq!(config.contact.as_deref(), Some("platform-security@acme"));
     assert!(config.embedded_policy.is_some());
 }
@@ -78,7 +86,15 @@ fn defaults() {
     assert_eq!(bundle.timeout_millis, 10_000);
     assert_eq!(bundle.polling, Polling { min_delay_millis: 5000, max_delay_millis: 10_000 });
     assert_eq!(config.rule.to_string(), "data.hexr.authz.allow");
-    assert_eq!(config.limits, Limits { bundle_bytes: 16 << 20, evaluation: Budget { milliseconds: 50 } });
+    assert_eq!(
+        config.limits,
+        Limits {
+            bundle_bytes: 16 << 20,
+            evaluation: Budget { milliseconds: 50 },
+            request_body_bytes: 1 << 20,
+            body_timeout_millis: 5000,
+        }
+    );
     assert!(config.trust_domains.identity_of("spiffe://hexr.cloud/agent/a/b/c").is_ok());
 }
 

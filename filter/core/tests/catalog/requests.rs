@@ -101,6 +101,7 @@ pub(crate) fn known(derivation: &Derivation) -> Option<(String, String)> {
         | Derivation::UnknownAction { .. }
         | Derivation::UnknownService
         | Derivation::Ambiguous(_)
-        | Derivation::Unreadable { .. } => None,
+        | Derivation::Unreadable { .. }
+        | Derivation::Unheard { .. } => None,
     }
 }
