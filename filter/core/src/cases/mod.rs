@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     authorizer::Authorizer,
+    catalog::Addressee,
     config::Config,
     decision::{Decision, DecisionId},
     identity::{Certificate, Peer, Validity},
@@ -208,11 +209,15 @@ impl Judge {
         let parsed = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         let id = DecisionId::from_random([0; 16]);
         let decision = self.authorizer.decide(peer, &parsed, moment, book, id);
+        let config = self.authorizer.config();
+        let addressee = parsed
+            .as_ref()
+            .map_or_else(|_| Addressee::anyone(), |request| config.catalog.addressee(request, None));
         match decision {
             Decision::Allow(permit) => Verdict::allow(permit.filter_state()),
             Decision::Deny(refusal) => Verdict::deny(
                 refusal.filter_state(),
-                Reply::new(&refusal, self.authorizer.config().contact.as_deref()),
+                Reply::new(&refusal, config.contact.as_deref(), &addressee),
             ),
         }
     }
