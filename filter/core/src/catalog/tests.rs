@@ -626,7 +626,7 @@ fn explanations() {
             "POST bigquery.googleapis.com/bigquery/v2/projects/p/jobs",
             job,
             "gcp_bigquery query: `bigquery.googleapis.com` is a host of the built-in catalog, and the job in its \
-             body, which runs a query or does not, says what is asked for; resource `projects/p`",
+             body, which runs a query or does not, says what is asked for; resource `projects/p/jobs`",
         ),
         (
             "GET other.example/",

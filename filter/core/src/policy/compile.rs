@@ -8,7 +8,7 @@ use regorus::{
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text};
+use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text::Checker};
 use crate::audit_log::AuditLog;
 use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
 
@@ -112,8 +112,9 @@ impl Parsed {
     pub(super) fn new(modules: &[Module]) -> Result<Self, CompileErrors> {
         let mut parsed = Self { paths: Vec::new(), modules: Vec::new() };
         let mut errors = Vec::new();
+        let mut checker = Checker::new();
         for module in modules {
-            match parse(module) {
+            match parse(module, &mut checker) {
                 Ok((_, source)) => {
                     parsed.paths.push(module.path.clone());
                     parsed.modules.push(source);
@@ -248,12 +249,15 @@ impl Policy {
 /// # Errors
 /// When the module does not parse.
 pub fn module_header(module: &Module) -> Result<(Vec<String>, Portable<'_>), CompileError> {
-    let (portable, parsed) = parse(module)?;
+    let (portable, parsed) = parse(module, &mut Checker::new())?;
     Ok((static_path(&parsed.package.refr), portable))
 }
 
-fn parse(module: &Module) -> Result<(Portable<'_>, Ref<ParsedModule>), CompileError> {
-    source_text::check(&module.text).map_err(|refused| CompileError::Refused {
+fn parse<'m>(
+    module: &'m Module,
+    checker: &mut Checker,
+) -> Result<(Portable<'m>, Ref<ParsedModule>), CompileError> {
+    checker.check(&module.text).map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
         column: 1,

@@ -3,6 +3,8 @@
 use regorus::Value;
 use thiserror::Error;
 
+use super::number_text::{self, TOO_LARGE};
+
 /// A text that is used in many inputs, shared and not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(Value);
@@ -124,7 +126,7 @@ impl Data {
     /// # Errors
     /// When it is not one.
     pub fn from_json(text: &str) -> Result<Self, DataError> {
-        Self::new(Value::from_json_str(text))
+        Self::new(json(text))
     }
 
     /// Reads an object in YAML.
@@ -221,6 +223,14 @@ fn nested(value: Value, path: &[&str]) -> Value {
         }
         object
     })
+}
+
+/// Reads JSON of which every number is of a size that is read.
+pub(super) fn json(text: &str) -> anyhow::Result<Value> {
+    match number_text::first_unusable(text) {
+        Some(line) => Err(anyhow::anyhow!("line {line}: {TOO_LARGE}")),
+        None => Value::from_json_str(text),
+    }
 }
 
 fn merge(into: &mut Value, from: Value, path: &mut Vec<String>) -> Result<(), DataError> {

@@ -2,7 +2,7 @@
 
 use regorus::Value;
 
-use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed};
+use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed, document::json};
 use crate::rego::{Asked, Halt, Program, term_text};
 
 /// Compiled modules over base data.
@@ -96,9 +96,7 @@ impl Library {
     /// Why there is no answer.
     pub fn ask(&self, question: Question<'_>) -> Result<Option<String>, String> {
         let input = match question.input {
-            Some(text) => {
-                Value::from_json_str(text).map_err(|error| format!("the input is not JSON: {error}"))?
-            }
+            Some(text) => json(text).map_err(|error| format!("the input is not JSON: {error}"))?,
             None => Value::Undefined,
         };
         let path: Vec<Value> = question.path.iter().map(|part| Value::from(*part)).collect();

@@ -5,6 +5,7 @@ mod dialect;
 mod document;
 mod library;
 mod memory;
+mod number_text;
 mod outcome;
 mod source_text;
 mod test_rule;

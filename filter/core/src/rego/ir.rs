@@ -246,6 +246,6 @@ pub(super) struct Keyed {
 pub(super) struct Node {
     pub(super) children: std::collections::BTreeMap<String, NodeId>,
     pub(super) rule: Option<RuleId>,
-    /// The path below `data`.
-    pub(super) path: Vec<Value>,
+    /// The node above, and the name there; none at the root.
+    pub(super) above: Option<(NodeId, Value)>,
 }

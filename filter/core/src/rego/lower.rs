@@ -1,8 +1,10 @@
 //! From parsed modules to rules: gathers the definitions that share a path, resolves and plans each of them.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ops::Range,
+    rc::Rc,
 };
 
 use regorus::{
@@ -16,12 +18,22 @@ use super::{
     counting::Choice,
     goal::{Goal, GoalKind, Term},
     hoist,
-    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
+    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
-    plan::{Bound, Planner, Unsafe},
+    plan::{Bound, MAX_EFFORT, Planner, Unsafe},
     resolve::Resolver,
     test_rule::TEST_PREFIX,
 };
+
+/// What is known when rules are compiled.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// By module.
+    names: &'a [Names],
+    tree: &'a Tree,
+    declared: &'a [Declared],
+    effort_left: &'a Cell<u64>,
+}
 
 /// A rule of a module with its head taken apart.
 struct Head<'m> {
@@ -51,8 +63,10 @@ pub(super) fn lower(modules: &[Ref<Module>]) -> Result<(Tree, Vec<Rule>), Vec<Pr
         return Err(problems);
     }
     let mut rules = Vec::new();
+    let effort_left = Cell::new(MAX_EFFORT);
+    let known = Known { names: &names, tree: &tree, declared: &declared, effort_left: &effort_left };
     for (declared_rule, heads) in declared.iter().zip(by_rule.iter_mut()) {
-        rules.push(rule(declared_rule, heads, &names, &tree, &declared, &mut problems));
+        rules.push(rule(declared_rule, heads, known, &mut problems));
     }
     if problems.is_empty() { Ok((tree, rules)) } else { Err(problems) }
 }
@@ -168,6 +182,8 @@ fn names(modules: &[Ref<Module>], problems: &mut Vec<Problem>) -> Vec<Names> {
             .filter_map(|rule| head_path(rule_reference(rule)).constant.into_iter().next());
         rules.entry(constant_path(&module.package.refr)).or_default().extend(names);
     }
+    let rules: HashMap<Vec<String>, Rc<HashSet<String>>> =
+        rules.into_iter().map(|(package, names)| (package, Rc::new(names))).collect();
     modules
         .iter()
         .enumerate()
@@ -198,33 +214,19 @@ impl Head<'_> {
     }
 }
 
-fn rule(
-    declared: &Declared,
-    heads: &[Head<'_>],
-    names: &[Names],
-    tree: &Tree,
-    all: &[Declared],
-    problems: &mut Vec<Problem>,
-) -> Rule {
+fn rule(declared: &Declared, heads: &[Head<'_>], known: Known<'_>, problems: &mut Vec<Problem>) -> Rule {
     let (mut definitions, mut default) = (Vec::new(), None);
     for head in heads {
-        let Some(names) = names.get(head.module) else { continue };
+        let Some(names) = known.names.get(head.module) else { continue };
         match head.source {
             RuleSource::Default { args, value, .. } => {
                 let parameters: Vec<&Expr> = args.iter().map(|arg| &**arg).collect();
-                let draft = Draft {
-                    head,
-                    names,
-                    tree,
-                    declared: all,
-                    parameters,
-                    bodies: vec![(None, Some(&**value))],
-                };
+                let draft = Draft { head, names, known, parameters, bodies: vec![(None, Some(&**value))] };
                 default = draft.finish(problems);
             }
             RuleSource::Spec { head: source, bodies, .. } => {
                 for (parameters, bodies) in definitions_of(source, bodies) {
-                    let draft = Draft { head, names, tree, declared: all, parameters, bodies };
+                    let draft = Draft { head, names, known, parameters, bodies };
                     definitions.extend(draft.finish(problems));
                 }
             }
@@ -287,8 +289,7 @@ fn give_one_constant(definitions: &[Definition]) -> bool {
 struct Draft<'a, 'm> {
     head: &'a Head<'m>,
     names: &'a Names,
-    tree: &'a Tree,
-    declared: &'a [Declared],
+    known: Known<'a>,
     parameters: Vec<&'a Expr>,
     bodies: Vec<Alternative<'a>>,
 }
@@ -307,7 +308,7 @@ struct Resolved {
 
 impl Draft<'_, '_> {
     fn finish(self, problems: &mut Vec<Problem>) -> Option<Definition> {
-        let mut resolver = Resolver::new(self.names, self.tree, self.declared);
+        let mut resolver = Resolver::new(self.names, self.known.tree, self.known.declared);
         let (parameters, supports) = resolver.parameters(&self.parameters);
         let mut parameter_goals = Vec::new();
         // A parameter that is not a pattern is compared with what it says.
@@ -330,7 +331,7 @@ impl Draft<'_, '_> {
             problems.append(&mut found);
             return None;
         }
-        let mut planner = Planner::new(self.tree, self.declared, locals);
+        let mut planner = Planner::new(self.known.tree, self.known.declared, locals, self.known.effort_left);
         let mut bound = Bound::default();
         let patterns: Option<Vec<Pattern>> =
             parameters.iter().map(|term| planner.parameter(term, &mut bound)).collect();
@@ -488,6 +489,11 @@ fn begin_early<'g>(planner: &mut Planner<'_>, body: &'g Resolved, begin: &'g Goa
 }
 
 fn unsafe_problem(found: Unsafe) -> Problem {
+    if found.is_too_long {
+        let message = "the bodies up to here are too long to be put into an order: write what a statement needs above \
+                       it, and shorter bodies";
+        return Problem { at: found.at, message: message.to_owned() };
+    }
     let names: Vec<String> = found.names.iter().map(|name| format!("`{name}`")).collect();
     let message = if names.is_empty() {
         "a variable here is bound nowhere: give it a value (`x := ...`, `some x in ...`)".to_owned()
@@ -495,19 +501,4 @@ fn unsafe_problem(found: Unsafe) -> Problem {
         format!("{} is bound nowhere: give it a value (`x := ...`, `some x in ...`)", names.join(", "))
     };
     Problem { at: found.at, message }
-}
-
-/// The rules at and below a path of constants.
-pub(super) fn rules_at(tree: &Tree, path: &[Value]) -> Vec<RuleId> {
-    let mut at = Tree::ROOT;
-    for part in path {
-        let Some(node) = tree.node(at) else { return Vec::new() };
-        if let Some(rule) = node.rule {
-            return vec![rule];
-        }
-        let child = part.as_string().ok().and_then(|name| node.children.get(&**name));
-        let Some(child) = child else { return Vec::new() };
-        at = *child;
-    }
-    tree.rules_below(at)
 }

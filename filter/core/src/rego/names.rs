@@ -1,6 +1,9 @@
 //! What names stand for: the packages and rules of all modules, and each module's imports.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    rc::Rc,
+};
 
 use regorus::{
     Value,
@@ -35,7 +38,7 @@ pub(super) struct Names {
     /// `import future.keywords`: without it, calls and what they are called with stand outside.
     pub(super) negates_bodies: bool,
     imports: HashMap<String, Imported>,
-    rules: HashSet<String>,
+    rules: Rc<HashSet<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -77,15 +80,27 @@ impl Tree {
         self.nodes.get(id)
     }
 
+    /// The path of a node below `data`.
+    pub(super) fn path_of(&self, id: NodeId) -> Vec<Value> {
+        let mut path = Vec::new();
+        let mut at = self.node(id);
+        while let Some((above, name)) = at.and_then(|node| node.above.as_ref()) {
+            path.push(name.clone());
+            at = self.node(*above);
+        }
+        path.reverse();
+        path
+    }
+
     /// The node at `path`, made where it is missing.
     pub(super) fn ensure(&mut self, path: &[String]) -> NodeId {
         let mut at = Self::ROOT;
-        for (depth, segment) in path.iter().enumerate() {
+        for segment in path {
             let known = self.nodes.get(at).and_then(|node| node.children.get(segment)).copied();
             at = known.unwrap_or_else(|| {
                 let id = self.nodes.len();
-                let path = path.iter().take(depth + 1).map(|part| Value::from(part.as_str())).collect();
-                self.nodes.push(Node { children: BTreeMap::new(), rule: None, path });
+                let above = Some((at, Value::from(segment.as_str())));
+                self.nodes.push(Node { children: BTreeMap::new(), rule: None, above });
                 if let Some(parent) = self.nodes.get_mut(at) {
                     parent.children.insert(segment.clone(), id);
                 }
@@ -109,16 +124,6 @@ impl Tree {
         }
         self.node(at)?.rule
     }
-
-    /// The rules at a node and below.
-    pub(super) fn rules_below(&self, id: NodeId) -> Vec<RuleId> {
-        let (mut pending, mut rules) = (vec![id], Vec::new());
-        while let Some(node) = pending.pop().and_then(|id| self.node(id)) {
-            rules.extend(node.rule);
-            pending.extend(node.children.values());
-        }
-        rules
-    }
 }
 
 // === impl Names ===
@@ -127,7 +132,7 @@ impl Names {
     pub(super) fn new(
         module: usize,
         source: &Module,
-        rules: HashSet<String>,
+        rules: Rc<HashSet<String>>,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let package = constant_path(&source.package.refr);

@@ -457,6 +457,19 @@ impl<'a> Resolver<'a> {
                 (operator("internal.member_3"), vec![key, value, collection])
             }
             Expr::UnaryExpr { expr, .. } if !matches!(&**expr, Expr::Number { .. }) => {
+                let is_operation = matches!(
+                    &**expr,
+                    Expr::ArithExpr { .. }
+                        | Expr::BinExpr { .. }
+                        | Expr::BoolExpr { .. }
+                        | Expr::Membership { .. }
+                );
+                if is_operation {
+                    // In OPA it covers the next term only, and no brackets.
+                    let message =
+                        "a `-` before more than one term is read in another way than in OPA: write `0 - x`";
+                    self.problem(expr.span(), message.to_owned());
+                }
                 let term = self.term(expr);
                 let zero = Term::Constant(Value::from(0_i64));
                 return Some(operator("minus").map(|minus| GoalKind::Call(minus, vec![zero, term], None)));

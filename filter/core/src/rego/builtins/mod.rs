@@ -46,6 +46,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use regorus::Value;
 
+use super::order::same_within;
+
 /// What builtins may use besides their arguments; one for each evaluation.
 pub(crate) struct Surroundings {
     pub(crate) now_ns: i64,
@@ -199,6 +201,11 @@ impl Work {
         Self { left: units }
     }
 
+    /// What has not been spent.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Pays for what follows.
     #[inline]
     pub(crate) fn spend(&mut self, units: u64) -> Result<(), Failure> {
@@ -230,6 +237,15 @@ impl Work {
     #[inline]
     pub(crate) fn spend_on_new_text(&mut self, bytes: usize) -> Result<(), Failure> {
         self.spend(1 + bytes as u64 / 16)
+    }
+
+    /// Whether two values are the same; costs what has to be looked at.
+    pub(crate) fn same(&mut self, left: &Value, right: &Value) -> Result<bool, Failure> {
+        let most = self.left.saturating_mul(8).saturating_add(7);
+        let mut steps = most;
+        let same = same_within(left, right, &mut steps).ok_or(Failure::OutOfBudget)?;
+        self.spend((most - steps) / 8)?;
+        Ok(same)
     }
 
     /// Pays for looking at all of a value once. Parts that it shares count as often as they are reached.

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use regorus::Value;
 
 use super::{
-    Flow, Halt, Machine,
+    FREE_ITEMS, Flow, Halt, Machine,
     scan::{member, stored},
 };
-use crate::rego::ir::{Collects, Comprehension, Operand};
+use crate::rego::{
+    ir::{Collects, Comprehension, Operand},
+    order::is_composite,
+};
 
 /// What a path ends in where nothing is.
 static UNDEFINED: Value = Value::Undefined;
@@ -28,7 +31,9 @@ impl<'p> Machine<'p> {
                 let find = self.finder(source);
                 let mut at = self.peek(source)?;
                 for key in keys {
-                    at = find(at, self.peek(key)?).unwrap_or(&UNDEFINED);
+                    // A key that is compared member by member is paid for elsewhere.
+                    let key = self.peek(key).filter(|key| !is_composite(key))?;
+                    at = find(at, key).unwrap_or(&UNDEFINED);
                 }
                 Some(at)
             }
@@ -52,6 +57,24 @@ impl<'p> Machine<'p> {
             Operand::Constant(_) | Operand::Local(_) | Operand::Input(_) => Ok(Value::Undefined),
             Operand::Base(path) => self.base_at(path),
             Operand::Rule(rule) => self.rule(*rule),
+            Operand::Keyed(..)
+            | Operand::Document(..)
+            | Operand::Path(_)
+            | Operand::Array(_)
+            | Operand::Set(_)
+            | Operand::Object(_)
+            | Operand::Comprehension(_) => self.deeper(|machine| machine.composed(operand)),
+        }
+    }
+
+    /// The value of an operand that has others within it.
+    fn composed(&mut self, operand: &'p Operand) -> Result<Value, Halt> {
+        match operand {
+            Operand::Constant(_)
+            | Operand::Local(_)
+            | Operand::Input(_)
+            | Operand::Base(_)
+            | Operand::Rule(_) => self.value(operand),
             Operand::Keyed(rule, key) => match self.value(key)? {
                 Value::Undefined => Ok(Value::Undefined),
                 key => self.keyed(*rule, key),
@@ -66,6 +89,7 @@ impl<'p> Machine<'p> {
                         break;
                     }
                     let key = self.value(key)?;
+                    self.pay_for_key(&key)?;
                     at = find(&at, &key).cloned().unwrap_or(Value::Undefined);
                 }
                 Ok(at)
@@ -76,11 +100,17 @@ impl<'p> Machine<'p> {
             }
             Operand::Set(items) => {
                 let items = self.arguments(items)?;
+                for item in items.iter().flatten() {
+                    self.pay_for_key(item)?;
+                }
                 let set = items.map(|items| items.into_iter().collect::<BTreeSet<Value>>());
                 Ok(set.map_or(Value::Undefined, Value::from))
             }
             Operand::Object(fields) => {
                 let mut object = Value::new_object();
+                if fields.len() > FREE_ITEMS {
+                    self.spend(u64::try_from(fields.len()).unwrap_or(u64::MAX))?;
+                }
                 for (key, value) in fields {
                     let (key, value) = (self.value(key)?, self.value(value)?);
                     if key == Value::Undefined || value == Value::Undefined {
@@ -90,9 +120,7 @@ impl<'p> Machine<'p> {
                 }
                 Ok(object)
             }
-            Operand::Comprehension(comprehension) => {
-                self.deeper(|machine| machine.comprehension(comprehension))
-            }
+            Operand::Comprehension(comprehension) => self.comprehension(comprehension),
         }
     }
 
@@ -121,6 +149,7 @@ impl<'p> Machine<'p> {
                     match machine.value(term)? {
                         Value::Undefined => {}
                         value => {
+                            machine.pay_for_key(&value)?;
                             items.insert(value);
                         }
                     }
@@ -144,9 +173,10 @@ impl<'p> Machine<'p> {
 
     /// Gives an object a key that it has not, or has with the same value.
     pub(super) fn put(&mut self, object: &mut Value, key: Value, value: Value) -> Result<(), Halt> {
+        self.pay_for_key(&key)?;
         let Ok(fields) = object.as_object_mut() else { return Ok(()) };
         match fields.get(&key) {
-            Some(present) if *present != value => {
+            Some(present) if !self.same(present, &value)? => {
                 Err(Halt::Error(format!("an object has two values for the key {key}")))
             }
             Some(_) => Ok(()),

@@ -13,7 +13,7 @@ impl<'p> Machine<'p> {
     pub(super) fn scan(&mut self, scan: &'p Scan, then: Then<'_, 'p>) -> Result<Flow, Halt> {
         let source = self.value(&scan.source)?;
         let find = self.finder(&scan.source);
-        self.deeper(|machine| machine.hop(scan, &scan.hops, (&source, find), then))
+        self.hop(scan, &scan.hops, (&source, find), then)
     }
 
     fn hop(
@@ -33,20 +33,23 @@ impl<'p> Machine<'p> {
             }
             Some((Hop::Key(key), rest)) => {
                 let key = self.value(key)?;
+                self.pay_for_key(&key)?;
                 match find(value, &key) {
                     Some(found) => {
                         let found = found.clone();
-                        self.hop(scan, rest, (&found, find), then)
+                        self.deeper(|machine| machine.hop(scan, rest, (&found, find), then))
                     }
                     None => Ok(Flow::Continue),
                 }
             }
-            Some((Hop::Each(pattern), rest)) => self.each(value, &mut |machine, key, item| {
-                if machine.matches(pattern, key)? {
-                    machine.hop(scan, rest, (item, find), then)
-                } else {
-                    Ok(Flow::Continue)
-                }
+            Some((Hop::Each(pattern), rest)) => self.deeper(|machine| {
+                machine.each(value, &mut |machine, key, item| {
+                    if machine.matches(pattern, key)? {
+                        machine.hop(scan, rest, (item, find), then)
+                    } else {
+                        Ok(Flow::Continue)
+                    }
+                })
             }),
         }
     }
@@ -54,7 +57,7 @@ impl<'p> Machine<'p> {
     /// How what stands below an operand is found.
     pub(super) fn finder(&self, source: &Operand) -> Find {
         match source {
-            Operand::Base(path) if !self.is_overlaid(path) => stored,
+            Operand::Base(path) if !self.covers(path) => stored,
             Operand::Path(path) => self.finder(&path.0),
             Operand::Base(_)
             | Operand::Constant(_)

@@ -29,6 +29,7 @@ fn reply(denial: Denial, host: &str, headers: Headers<'_>, body: &str) -> (Reply
     let head = [(":method", "POST"), (":authority", host), (":path", "/")];
     let all = head.into_iter().chain(headers.iter().copied());
     let request = Request::parse(all.map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
+    let request = request.ended(body.is_empty());
     let operation = catalog.derive(&request).operation();
     let id = DecisionId::from_random([0; 16]);
     let refusal = Refusal { id, denial, identity: None, operation, revision: "" };
@@ -123,7 +124,8 @@ fn is_json(
 
 #[test]
 fn aws_json() {
-    let target = [("x-amz-target", "DynamoDB_20120810.GetItem")];
+    let target =
+        [("x-amz-target", "DynamoDB_20120810.GetItem"), ("content-type", "application/x-amz-json-1.0")];
     let text = format!("`GetItem` on `aws_dynamodb` was asked for: {TEXT} (decision {ID})");
     let expect = [
         ("/__type", json!("AccessDenied")),
