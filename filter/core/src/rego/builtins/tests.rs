@@ -344,10 +344,7 @@ fn odd_arguments() {
             let picks = (0..arity).map(|_| usize::try_from(random.next()).unwrap() % values.len());
             let picks: Vec<usize> = picks.collect();
             let arguments: Vec<Value> = picks.iter().map(|pick| values[*pick].clone()).collect();
-            let start = std::time::Instant::now();
             let outcome = call(name, &arguments, 100_000);
-            let took = start.elapsed();
-            assert!(took.as_secs() < 4, "{name} of {picks:?} took {took:?}");
             if let Ok(value) = outcome {
                 assert_ne!(value, Value::Undefined, "{name} of {picks:?}");
             }
