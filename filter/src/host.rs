@@ -53,6 +53,7 @@ pub(crate) struct LocalResponse<'a> {
     pub(crate) body: &'a [u8],
 }
 
+const HTTP_REQUEST_BODY: u32 = 0;
 const HTTP_REQUEST_HEADERS: u32 = 0;
 const HTTP_REQUEST_TRAILERS: u32 = 1;
 const HTTP_RESPONSE_HEADERS: u32 = 2;
@@ -67,6 +68,7 @@ unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, size: usize) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_get_buffer_bytes(
         kind: u32,
         start: usize,
@@ -174,6 +176,13 @@ pub(crate) fn set_tick_period(period: Duration) -> Result<(), HostError> {
     checked(unsafe { proxy_set_tick_period_milliseconds(millis) })
 }
 
+/// Makes the calls that follow, up to the end of this callback, about another request.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn turn_to(context: u32) -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    checked(unsafe { proxy_set_effective_context(context) })
+}
+
 /// 16 to 4096 random bytes, from the system's generator.
 pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), HostError> {
     getrandom::fill(bytes).map_err(|_| HostError::Status(0))
@@ -195,6 +204,11 @@ pub(crate) fn request_headers() -> Result<HeaderMap, HostError> {
     // SAFETY: `received` gives pointers to live variables.
     received(|data, size| unsafe { proxy_get_header_map_pairs(HTTP_REQUEST_HEADERS, data, size) })
         .map(HeaderMap)
+}
+
+/// What Envoy holds back of the request's body.
+pub(crate) fn request_body() -> Result<Vec<u8>, HostError> {
+    buffer(HTTP_REQUEST_BODY, usize::MAX)
 }
 
 /// Removes every value of a header of the request.

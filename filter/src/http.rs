@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use hexr_authz_core::{
+    body::Body,
+    catalog::Addressee,
     decision::{Decision, DecisionId, Permit, Refusal},
     policy::{Consent, Header, Moment},
     reply::Reply,
@@ -23,6 +25,7 @@ use crate::{
 /// One request on its way through the filter.
 pub(crate) struct Stream {
     worker: Rc<Worker>,
+    context: u32,
     admitted: Option<Admitted>,
     /// What the policy adds to the response.
     additions: Vec<Header>,
@@ -35,23 +38,26 @@ struct Admitted(());
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match self.judge() {
-            Ok(Judgement::Admitted(admitted, additions)) => {
-                self.admitted = Some(admitted);
-                self.additions = additions;
-                go_on(admitted)
-            }
-            Ok(Judgement::Answered) => Action::Pause,
-            Err(error) => self.fail(error),
-        }
+    fn on_http_request_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        self.settle(if end_of_stream { Body::Absent } else { Body::Coming })
     }
 
-    fn on_http_request_body(&mut self, _body_size: usize, _end_of_stream: bool) -> Action {
-        self.admitted.map_or(Action::Pause, go_on)
+    fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        if let Some(admitted) = self.admitted {
+            return go_on(admitted);
+        }
+        let waiting = self.worker.waiting();
+        waiting.note(self.context, body_size);
+        if waiting.holds(self.context) && (end_of_stream || body_size > self.most()) {
+            return self.settle_whole();
+        }
+        Action::Pause
     }
 
     fn on_http_request_trailers(&mut self, _num_trailers: usize) -> Action {
+        if self.worker.waiting().holds(self.context) {
+            self.settle_whole();
+        }
         let Some(admitted) = self.admitted else { return Action::Pause };
         match remove_reserved_trailers() {
             Ok(()) => go_on(admitted),
@@ -72,66 +78,136 @@ enum Judgement {
     Admitted(Admitted, Vec<Header>),
     /// The filter has answered it.
     Answered,
+    /// Its body decides, and is still coming.
+    Waits,
 }
 
 // === impl Stream ===
 
 impl Stream {
-    pub(crate) fn new(worker: Rc<Worker>) -> Self {
-        Self { worker, admitted: None, additions: Vec::new() }
+    pub(crate) fn new(worker: Rc<Worker>, context: u32) -> Self {
+        Self { worker, context, admitted: None, additions: Vec::new() }
     }
 
-    fn judge(&self) -> Result<Judgement, HostError> {
-        let headers = host::request_headers()?;
-        let request = Request::parse(headers.iter());
+    /// Decides by what has come. Without a decision the request waits, which only one that is still coming may.
+    fn settle(&mut self, body: Body<'_>) -> Action {
+        match judge(&self.worker, body) {
+            Ok(Judgement::Admitted(admitted, additions)) => {
+                self.admitted = Some(admitted);
+                self.additions = additions;
+                go_on(admitted)
+            }
+            Ok(Judgement::Answered) => Action::Pause,
+            Ok(Judgement::Waits) => match self.wait() {
+                Ok(()) => Action::Pause,
+                Err(error) => self.fail(error),
+            },
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Decides a request that waited, and has come as a whole or is too large.
+    fn settle_whole(&mut self) -> Action {
+        match self.worker.waiting().end(self.context, self.most()) {
+            Ok(ended) => self.settle(ended.body()),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn wait(&self) -> Result<(), HostError> {
         let authorizer = self.worker.authorizer().ok_or(HostError::NotFound)?;
-        if authorizer.is_readiness(headers.iter()) {
-            self.report_readiness();
-            return Ok(Judgement::Answered);
-        }
-        let peer = self.worker.peer();
-        let (now, id) = (host::now()?, self.worker.decision_id()?);
-        let budget = i64::try_from(authorizer.config().limits.evaluation.milliseconds).unwrap_or(i64::MAX);
-        let ends_at = now.unix_millis().saturating_add(budget);
-        // Without a clock the work that is counted has to do.
-        let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
-        let moment = Moment { now, seed: id.seed(), is_over: &is_over };
-        let decision = authorizer.decide(&peer, &request, moment, &SharedData, id);
-        match decision {
-            Decision::Allow(permit) => {
-                let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
-                let admitted = admit(&permit, reserved)?;
-                Ok(Judgement::Admitted(admitted, permit.into_response_headers()))
-            }
-            Decision::Deny(refusal) => {
-                refuse(&refusal, authorizer.config().contact.as_deref());
-                Ok(Judgement::Answered)
-            }
-        }
+        let millis = authorizer.config().limits.body_timeout_millis;
+        self.worker.waiting().begin(self.context, host::now()?, millis)
     }
 
-    /// Answers where Envoy does not do what it was asked to.
+    /// The largest body that is read.
+    fn most(&self) -> usize {
+        self.worker.authorizer().map_or(0, |authorizer| authorizer.config().limits.request_body_bytes)
+    }
+
     fn fail(&self, error: HostError) -> Action {
-        let id = self.worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
-        host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
-        reply(&id.fault("a host call failed"));
+        fail(&self.worker, error);
         Action::Pause
     }
+}
 
-    fn report_readiness(&self) {
-        let Some(authorizer) = self.worker.authorizer() else { abandon() };
-        let cause =
-            if authorizer.active().is_some() { String::new() } else { self.worker.cause_of_no_policy() };
-        let readiness = authorizer.readiness(&cause);
-        let response = LocalResponse {
-            status: readiness.status,
-            grpc_status: None,
-            details: "hexr_authz_ready",
-            headers: &[("content-type", "application/json")],
-            body: readiness.body.as_bytes(),
-        };
-        host::send_local_response(&response).unwrap_or_else(|_| abandon());
+impl Drop for Stream {
+    /// Its client may be gone before all of it has come.
+    fn drop(&mut self) {
+        self.worker.waiting().drop(self.context);
     }
+}
+
+/// Refuses the requests of which the bodies do not come. What the callback does afterwards is about the last of them.
+pub(crate) fn refuse_overdue(worker: &Worker) {
+    let Ok(now) = host::now() else { return };
+    for context in worker.waiting().overdue(now) {
+        // One that Envoy does not know any more needs no answer.
+        if host::turn_to(context).is_err() {
+            continue;
+        }
+        match judge(worker, Body::TooLate) {
+            Ok(Judgement::Answered) => {}
+            // What has waited once is refused for having waited; were it not, it must not wait for ever.
+            Ok(Judgement::Admitted(..) | Judgement::Waits) => fail(worker, HostError::NotFound),
+            Err(error) => fail(worker, error),
+        }
+    }
+}
+
+fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
+    let headers = host::request_headers()?;
+    let request = Request::parse(headers.iter()).map(|request| request.ended(body == Body::Absent));
+    let authorizer = worker.authorizer().ok_or(HostError::NotFound)?;
+    if authorizer.is_readiness(headers.iter()) {
+        report_readiness(worker);
+        return Ok(Judgement::Answered);
+    }
+    let (peer, now) = (worker.peer(), host::now()?);
+    let Some(asked) = authorizer.asked(&peer, &request, body, now) else { return Ok(Judgement::Waits) };
+    let id = worker.decision_id()?;
+    let budget = i64::try_from(authorizer.config().limits.evaluation.milliseconds).unwrap_or(i64::MAX);
+    let ends_at = now.unix_millis().saturating_add(budget);
+    // Without a clock the work that is counted has to do.
+    let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
+    let moment = Moment { now, seed: id.seed(), is_over: &is_over };
+    match authorizer.decide_derived(&peer, asked, moment, &SharedData, id) {
+        Decision::Allow(permit) => {
+            let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
+            let admitted = admit(&permit, reserved)?;
+            Ok(Judgement::Admitted(admitted, permit.into_response_headers()))
+        }
+        Decision::Deny(refusal) => {
+            let config = authorizer.config();
+            let addressee = request.as_ref().map_or_else(
+                |_| Addressee::anyone(),
+                |request| config.catalog.addressee(request, body.whole()),
+            );
+            refuse(&refusal, config.contact.as_deref(), &addressee);
+            Ok(Judgement::Answered)
+        }
+    }
+}
+
+/// Answers where Envoy does not do what it was asked to.
+fn fail(worker: &Worker, error: HostError) {
+    let id = worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
+    host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
+    reply(&id.fault("a host call failed"));
+}
+
+fn report_readiness(worker: &Worker) {
+    let Some(authorizer) = worker.authorizer() else { abandon() };
+    let cause = if authorizer.active().is_some() { String::new() } else { worker.cause_of_no_policy() };
+    let readiness = authorizer.readiness(&cause);
+    let response = LocalResponse {
+        status: readiness.status,
+        grpc_status: None,
+        details: "hexr_authz_ready",
+        headers: &[("content-type", "application/json")],
+        body: readiness.body.as_bytes(),
+    };
+    host::send_local_response(&response).unwrap_or_else(|_| abandon());
 }
 
 /// Puts what the credential exchange is told in the place of what the caller said of itself, and changes what the
@@ -179,7 +255,7 @@ fn remove_reserved_trailers() -> Result<(), HostError> {
     Ok(())
 }
 
-fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) {
+fn refuse(refusal: &Refusal<'_>, contact: Option<&str>, addressee: &Addressee) {
     for (name, value) in refusal.filter_state() {
         let _ = host::set_filter_state(name, &value);
     }
@@ -187,7 +263,7 @@ fn refuse(refusal: &Refusal<'_>, contact: Option<&str>) {
         let Refusal { id, denial, .. } = refusal;
         host::log(Level::Error, &format!("decision {id}: {}: {denial}", denial.reason().code()));
     }
-    reply(&Reply::new(refusal, contact));
+    reply(&Reply::new(refusal, contact, addressee));
 }
 
 fn reply(reply: &Reply) {
@@ -198,7 +274,7 @@ fn reply(reply: &Reply) {
         grpc_status: Some(reply.grpc_status),
         details: &reply.details,
         headers: &headers,
-        body: reply.body.as_bytes(),
+        body: &reply.body,
     };
     host::send_local_response(&response).unwrap_or_else(|_| abandon());
 }

@@ -5,6 +5,7 @@
 //! Everything that touches Envoy goes through [`host`].
 
 mod audit_log;
+mod body;
 mod delivery;
 mod host;
 mod http;

@@ -12,11 +12,12 @@ use crate::{
     audit_log::Upkeep,
     delivery::Delivery,
     host::{self, Level},
-    http::Stream,
+    http::{self, Stream},
     worker::Worker,
 };
 
-/// How often a worker looks for a newer policy: less than half of the 250 ms in which all workers switch.
+/// How often a worker looks for a newer policy, and for bodies that do not come: less than half of the 250 ms in which
+/// all workers switch.
 const TICK: Duration = Duration::from_millis(100);
 
 /// One configuration on one thread.
@@ -67,12 +68,14 @@ impl RootContext for Root {
             delivery.on_tick(worker);
         }
         audit_log.on_tick();
+        // Comes last: what follows is about other requests.
+        http::refuse_overdue(worker);
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         // Envoy makes no stream on a plugin that is not configured; were it to, the SDK would trap the VM.
         self.configured.as_ref().map(|configured| -> Box<dyn HttpContext> {
-            Box::new(Stream::new(Rc::clone(&configured.worker)))
+            Box::new(Stream::new(Rc::clone(&configured.worker), context_id))
         })
     }
 

@@ -14,7 +14,10 @@ use hexr_authz_core::{
 };
 use lru::LruCache;
 
-use crate::host::{self, HostError};
+use crate::{
+    body::Waiting,
+    host::{self, HostError},
+};
 
 /// How many certificates a worker remembers.
 const MAX_PEERS: NonZeroUsize = match NonZeroUsize::new(4096) {
@@ -32,6 +35,7 @@ pub(crate) struct Worker {
     peers: RefCell<LruCache<Vec<u8>, Rc<Peer>>>,
     anonymous: Rc<Peer>,
     random: RefCell<Vec<[u8; 16]>>,
+    waiting: Waiting,
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     problem_key: Option<String>,
 }
@@ -45,6 +49,7 @@ impl Worker {
             peers: RefCell::new(LruCache::new(MAX_PEERS)),
             anonymous: Rc::new(Peer::anonymous()),
             random: RefCell::default(),
+            waiting: Waiting::default(),
             problem_key,
         }
     }
@@ -85,6 +90,11 @@ impl Worker {
         let peer = Rc::new(authorizer.config().trust_domains.identify(&pem));
         peers.put(digest, Rc::clone(&peer));
         peer
+    }
+
+    /// The requests that wait for their bodies.
+    pub(crate) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// A new decision id.

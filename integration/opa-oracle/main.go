@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,22 +127,28 @@ func (q *question) compile(conflict func([]string) (bool, error)) (*ast.Compiler
 
 // refusal is the kind of the first error that keeps modules from compiling.
 func refusal(err error) string {
-	var first *ast.Error
+	kinds := []string{}
 	switch errs := err.(type) {
 	case ast.Errors:
 		for _, e := range errs {
-			// What follows from an undefined function or a rule's place is said after it.
-			if first == nil || rank(kind(e)) < rank(kind(first)) {
-				first = e
-			}
+			kinds = append(kinds, kind(e))
 		}
 	case *ast.Error:
-		first = errs
+		kinds = append(kinds, kind(errs))
 	}
-	if first == nil {
-		return "other"
+	// What follows from an undefined function or a rule's place is said after it; and a function whose own types are
+	// wrong is undefined for those who call it.
+	follows := slices.Contains(kinds, "type")
+	first := "other"
+	for _, k := range kinds {
+		if k == "undefined_function" && follows {
+			continue
+		}
+		if first == "other" || rank(k) < rank(first) {
+			first = k
+		}
 	}
-	return kind(first)
+	return first
 }
 
 func kind(err *ast.Error) string {

@@ -1,6 +1,6 @@
 //! An agent: a client with an SVID that sends its requests for the cloud to Envoy, over mTLS.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
@@ -128,6 +128,31 @@ impl Agent {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// Sends bytes as they are, then one byte more every so often, and reads until Envoy closes the connection.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn drip(&self, bytes: &[u8], every: Duration) -> Result<String> {
+        let (mut reader, mut writer) = tokio::io::split(self.open(b"http/1.1").await?);
+        writer.write_all(bytes).await?;
+        let dripping = async {
+            let mut ticks = tokio::time::interval(every);
+            loop {
+                ticks.tick().await;
+                if writer.write_all(b"x").await.is_err() || writer.flush().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let mut answer = Vec::new();
+        tokio::select! {
+            // Envoy may close without TLS's own goodbye.
+            _ = reader.read_to_end(&mut answer) => {}
+            () = dripping => {}
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
     async fn open(&self, protocol: &[u8]) -> Result<TlsStream<TcpStream>> {
         let mut config = self.config.clone();
         config.alpn_protocols = vec![protocol.to_vec()];
@@ -165,6 +190,29 @@ impl Connection {
             request = request.header(*name, *value);
         }
         self.exchange(request, host, path, Full::default().boxed()).await
+    }
+
+    /// Sends a request with headers and a body, with or without trailers behind it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send_body(
+        &mut self,
+        (method, host, path): (&str, &str, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+        trailers: Option<HeaderMap>,
+    ) -> Result<Answer> {
+        let mut request = Request::builder().method(method);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Full::new(Bytes::copy_from_slice(body.as_bytes()));
+        let body = match trailers {
+            Some(trailers) => body.with_trailers(async { Some(Ok(trailers)) }).boxed(),
+            None => body.boxed(),
+        };
+        self.exchange(request, host, path, body).await
     }
 
     /// Sends a request with a body and trailers behind it.

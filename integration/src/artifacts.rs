@@ -34,6 +34,18 @@ pub fn cli() -> Result<PathBuf> {
     once(&BUILT, || build(&["build", "-p", "hexr-authz"], "hexr-authz"))
 }
 
+/// What times the core's decisions, natively or for the filter's target.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn micro(in_wasm: bool) -> Result<PathBuf> {
+    if in_wasm {
+        install_wasm_target()?;
+        return build(&["build", "--release", "--target", "wasm32-wasip1", "-p", "micro"], ".wasm");
+    }
+    build(&["build", "--release", "-p", "micro"], "micro")
+}
+
 fn once(built: &OnceLock<PathBuf>, make: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,6 +30,7 @@ impl BundleServer {
             .args(["--addr", &address.to_string()])
             .arg("--bundle")
             .arg(format!("authz={}", folder.display()))
+            .args(["--ignore", "*_test.rego"])
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()?;

@@ -30,6 +30,8 @@ pub struct Received {
     pub path: String,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
     /// Its trailers.
     pub trailers: HeaderMap,
 }
@@ -85,7 +87,9 @@ async fn answer(
     received: Arc<Mutex<Vec<Received>>>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let (head, body) = request.into_parts();
-    let trailers = body.collect().await?.trailers().cloned().unwrap_or_default();
+    let collected = body.collect().await?;
+    let trailers = collected.trailers().cloned().unwrap_or_default();
+    let sent = collected.to_bytes();
     let role =
         head.headers.get("x-hexr-role").map(|role| String::from_utf8_lossy(role.as_bytes()).into_owned());
     let body = serde_json::json!({"credential": "short-lived", "role": role}).to_string();
@@ -93,6 +97,7 @@ async fn answer(
         method: head.method.to_string(),
         path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: head.headers,
+        body: sent,
         trailers,
     });
     let mut response = Response::new(Full::from(body));

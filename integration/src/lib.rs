@@ -17,6 +17,8 @@ pub mod eventually;
 pub mod policies;
 pub mod scripted_server;
 pub mod stack;
+pub mod wasm_cases;
+mod wheel;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! A folder of policies that a test or the demo edits while it is served.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -59,6 +60,27 @@ impl Policies {
     pub fn read(&self, name: &str) -> Result<String> {
         fs::read_to_string(self.folder.join(name)).context(name.to_owned())
     }
+}
+
+/// The texts of all files below `folder` whose names end so, by their paths in it.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn files_below(folder: &Path, ending: &str) -> Result<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(&current)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                let name = path.strip_prefix(folder)?.to_string_lossy().into_owned();
+                texts.insert(name, fs::read_to_string(&path)?);
+            }
+        }
+    }
+    Ok(texts)
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -136,7 +136,8 @@ async fn what_the_catalog_does_not_know_is_refused() -> Result<()> {
     let stack = stack().await?;
     let agent = stack.agent("researcher")?;
     for (method, host, path, reason) in [
-        ("POST", "storage.googleapis.com", QUERY, "unknown_service"),
+        ("POST", "storage.corp.example", QUERY, "unknown_service"),
+        ("POST", "storage.googleapis.com", QUERY, "unknown_action"),
         ("POST", "bigquery.googleapis.com.evil.example", QUERY, "unknown_service"),
         ("GET", BIGQUERY, QUERY, "unknown_action"),
         ("POST", BIGQUERY, "/bigquery/v2/projects/p/jobs", "unknown_action"),

@@ -51,7 +51,22 @@ fn every_shipped_configuration_refuses_after_a_trap_and_recovers() -> Result<()>
             assert_eq!(config["allow_on_headers_stop_iteration"], true, "{place}");
             assert!(config["vm_config"]["vm_id"].as_str().is_some_and(|id| !id.is_empty()), "{place}");
             let text = config["configuration"]["value"].as_str().context("no configuration")?;
-            Config::read(text, &|_| Some("value".to_owned()))?;
+            let limits = Config::read(text, &|_| Some("value".to_owned()))?.limits;
+            // What decides is held back as a whole.
+            let held = all(&document, "per_connection_buffer_limit_bytes");
+            let enough = |bytes: &&Value| {
+                bytes.as_u64().is_some_and(|bytes| bytes >= 2 * limits.request_body_bytes as u64)
+            };
+            assert!(!held.is_empty() && held.iter().all(enough), "{place}");
+        }
+        // What waits when a VM traps hears nothing more of it.
+        let managers = all(&document, "filters").into_iter().flat_map(|filters| all(filters, "typed_config"));
+        for manager in managers.filter(|config| config.get("http_filters").is_some()) {
+            for timeout in ["stream_idle_timeout", "request_headers_timeout"] {
+                let seconds =
+                    manager[timeout].as_str().and_then(|text| text.strip_suffix('s')?.parse::<u64>().ok());
+                assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{timeout}");
+            }
         }
         assert!(
             all(&document, "require_client_certificate").iter().all(|value| **value == Value::Bool(true))

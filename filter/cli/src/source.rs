@@ -6,11 +6,12 @@ use std::{
     time::SystemTime,
 };
 
+use glob::Pattern;
 use hexr_authz_core::{
     audit_log::AuditLog,
     bundle::{Bundle, BundleLimits, SourceFile, pack},
     delivery::Digest,
-    policy::{Budget, RulePath},
+    policy::{Budget, RulePath, SlowPart},
 };
 use walkdir::{DirEntry, WalkDir};
 
@@ -18,7 +19,12 @@ use walkdir::{DirEntry, WalkDir};
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     path: PathBuf,
+    ignored: Ignored,
 }
+
+/// Patterns of the names of files and folders that are left out, as OPA's `--ignore` has them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ignored(Vec<Pattern>);
 
 /// What changes when a source changes: paths, sizes and times of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
     pub(crate) digest: Digest,
     pub(crate) revision: String,
+    /// What the policy says of itself: it works, and costs more the larger it grows.
+    pub(crate) slow_parts: Vec<SlowPart>,
 }
 
 /// How many characters of the sources' digest are a revision of their own.
@@ -38,8 +46,8 @@ const REVISION_LENGTH: usize = 12;
 // === impl Source ===
 
 impl Source {
-    pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+    pub(crate) fn new(path: &Path, ignored: Ignored) -> Self {
+        Self { path: path.to_owned(), ignored }
     }
 
     /// What the source looks like from outside.
@@ -67,8 +75,9 @@ impl Source {
         let bytes = pack(&files, &revision)?;
         let limits = BundleLimits { compressed: super::command::BUNDLE_BYTES };
         let bundle = Bundle::read(&bytes, limits).map_err(|error| error.to_string())?;
-        bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
-        Ok(Packed { digest: Digest::of(&bytes), bytes, revision })
+        let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
+        let slow_parts = policy.slow_parts().to_vec();
+        Ok(Packed { digest: Digest::of(&bytes), bytes, revision, slow_parts })
     }
 
     fn files(&self) -> Result<Vec<SourceFile>, String> {
@@ -90,17 +99,40 @@ impl Source {
     }
 
     fn paths(&self) -> Result<Vec<PathBuf>, String> {
-        let mut paths = Vec::new();
-        // A mounted ConfigMap is links to links: `authz.rego` to `..data/authz.rego`, and `..data` to a folder.
-        let walk = WalkDir::new(&self.path).follow_links(true).sort_by_file_name();
-        for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
-            let entry = entry.map_err(|error| error.to_string())?;
-            if entry.file_type().is_file() && belongs(&entry.file_name().to_string_lossy()) {
-                paths.push(entry.into_path());
-            }
-        }
-        Ok(paths)
+        files_below(&self.path, &self.ignored, belongs)
     }
+}
+
+// === impl Ignored ===
+
+impl Ignored {
+    pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
+        Self(patterns)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// The files of a folder whose names belong there, or the file itself.
+pub(crate) fn files_below(
+    path: &Path,
+    ignored: &Ignored,
+    belongs: fn(&str) -> bool,
+) -> Result<Vec<PathBuf>, String> {
+    let mut paths = Vec::new();
+    // A mounted ConfigMap is links to links: `authz.rego` to `..data/authz.rego`, and `..data` to a folder.
+    let walk = WalkDir::new(path).follow_links(true).sort_by_file_name();
+    let is_left_out =
+        |entry: &DirEntry| is_hidden(entry) || ignored.has(&entry.file_name().to_string_lossy());
+    for entry in walk.into_iter().filter_entry(|entry| entry.depth() == 0 || !is_left_out(entry)) {
+        let entry = entry.map_err(|error| error.to_string())?;
+        if entry.file_type().is_file() && belongs(&entry.file_name().to_string_lossy()) {
+            paths.push(entry.into_path());
+        }
+    }
+    Ok(paths)
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

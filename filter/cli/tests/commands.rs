@@ -78,7 +78,7 @@ fn check_warns_of_slow_updates() {
 
 #[test]
 fn usage_errors_are_their_own() {
-    for arguments in [&["check"][..], &["chek"], &["serve"], &["serve", "--bundle", "x"]] {
+    for arguments in [&["check"][..], &["chek"], &["serve"], &["serve", "--bundle", "x"], &["test"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
@@ -99,4 +99,185 @@ fn the_same_sources_build_the_same_bundle() {
 fn beyond_loopback_is_a_decision() {
     let arguments = ["serve", "--addr", "0.0.0.0:0", "--bundle", "authz=."];
     check(&[("authz.rego", POLICY)], &arguments, 1, &["pass `--insecure`"]);
+}
+
+#[test]
+fn what_is_ignored_is_not_built() {
+    let files = [("authz/authz.rego", POLICY), ("authz/authz_test.rego", "package broken\nx :=")];
+    check(&files, &["build", "."], 1, &["authz/authz_test.rego:2:"]);
+    check(&files, &["build", ".", "--ignore", "*_test.rego"], 0, &[]);
+    check(&files, &["check", ".", "--ignore", "*_test.rego"], 0, &[]);
+    check(&files, &["build", ".", "--ignore", "authz"], 1, &["no policy here"]);
+}
+
+/// Runs `test` in a folder with `files`; stdout is compared without durations.
+#[track_caller]
+fn check_test(files: &[(&str, &str)], arguments: &[&str], exit_code: i32, stdout: &[&str], stderr: &[&str]) {
+    let folder = folder(files);
+    let arguments = [&["test"], arguments].concat();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).current_dir(folder.path()).output();
+    let output = output.unwrap();
+    let (found, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let without_duration = |line: &str| match line.rsplit_once(" (") {
+        Some((line, duration)) if duration.ends_with("s)") => line.to_owned(),
+        Some(_) | None => line.to_owned(),
+    };
+    let found: Vec<String> = found.lines().map(without_duration).collect();
+    assert_eq!(found, stdout, "{errors}");
+    assert_eq!(errors.lines().count(), stderr.len(), "{errors}");
+    for (line, expect) in errors.lines().zip(stderr) {
+        assert!(line.contains(expect), "{line}\nlacks\n{expect}");
+    }
+    assert_eq!(output.status.code(), Some(exit_code), "{found:#?}{errors}");
+}
+
+const RULE: &str = "--------------------------------------------------------------------------------";
+const TESTED: (&str, &str) = (
+    "a_test.rego",
+    "package a_test\nimport data.hexr.authz\n\ntest_editor if authz.allow with input.role as \"editor\"\n\n\
+     test_viewer if not authz.allow with input.role as \"viewer\"\n\ntodo_test_later if false\n",
+);
+
+#[test]
+fn tests_are_reported_as_opa_reports_them() {
+    let files = [("authz.rego", POLICY), TESTED];
+    let skipped =
+        ["a_test.rego:8:", "data.a_test.todo_test_later: SKIPPED", RULE, "PASS: 2/3", "SKIPPED: 1/3"];
+    check_test(&files, &["."], 2, &skipped, &[]);
+    check_test(&files, &["-z", "."], 0, &skipped, &[]);
+    let verbose = ["a_test.rego:4:", "data.a_test.test_editor: PASS", RULE, "PASS: 1/1"];
+    check_test(&files, &["-v", "-r", "editor$", "."], 0, &verbose, &[]);
+    check_test(&files, &["-r", "data.a_test.test", "."], 0, &["PASS: 2/2"], &[]);
+    check_test(&files, &["-r", "nobody", "."], 0, &[], &[]);
+    check_test(&[("authz.rego", POLICY)], &["."], 0, &[], &[]);
+    let failing = "package b\ntest_a if 1 == 2\ntest_a if true\ntest_b[x] if { some x in [\"p\", \"q\"]; x == \"q\" }\n\
+                   test_c if y\ny := 1\ny := 2 if input == {}\ntest_d if y with input as {}\n";
+    check_test(
+        &[("b.rego", failing), TESTED, ("authz.rego", POLICY)],
+        &["b.rego", "-v"],
+        2,
+        &[
+            "b.rego:2:",
+            "data.b.test_a: FAIL",
+            "b.rego:3:",
+            "data.b.test_a#01: PASS",
+            "b.rego:4:",
+            "data.b.test_b: FAIL",
+            "  p: FAIL",
+            "  q: PASS",
+            "b.rego:5:",
+            "data.b.test_c: PASS",
+            "b.rego:8:",
+            "data.b.test_d: ERROR",
+            "  the rule `data.b.y` has two values at once",
+            RULE,
+            "PASS: 3/6",
+            "FAIL: 2/6",
+            "ERROR: 1/6",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn what_cannot_be_run_is_not_a_failure() {
+    check_test(&[("a.rego", "package a\nx :=")], &["."], 1, &[], &["a.rego:2:5"]);
+    check_test(&[("a.rego", "package a\ntest_x if y == 1")], &["."], 1, &[], &["a.rego:2"]);
+    check_test(&[], &["missing"], 1, &[], &["missing"]);
+    check_test(
+        &[("a.rego", "package a")],
+        &["-r", "[", "."],
+        1,
+        &[],
+        &["regex parse error", "[", "^", "error: unclosed"],
+    );
+}
+
+/// Data is loaded as OPA loads it, not as a bundle.
+#[test]
+fn all_json_and_yaml_is_data() {
+    let test = "package a\ntest_a if data.x.y.z == 1\ntest_b if data.x.list.w == 2\ntest_c if data.top\n";
+    let files =
+        [("a.rego", test), ("x/y/any.json", "{\"z\": 1}"), ("x/list/b.yaml", "w: 2"), ("c.yml", "top: true")];
+    check_test(&files, &["."], 0, &["PASS: 3/3"], &[]);
+    let files = [("a.rego", test), ("x/y.json", "{\"z\": 1}"), ("y.yaml", "x: {z: 2}")];
+    check_test(&files, &["."], 1, &[], &["y.yaml: `data.x.z` is given twice"]);
+}
+
+#[test]
+fn results_for_programs() {
+    let folder = folder(&[("b.rego", "package b\ntest_a if false\ntodo_test_b if true\n")]);
+    let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz"))
+        .args(["test", "--format", "json", "."])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let mut results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for result in results.as_array_mut().unwrap() {
+        assert!(result.as_object_mut().unwrap().remove("duration").unwrap().is_u64());
+    }
+    assert_eq!(
+        results,
+        serde_json::json!([
+            {"location": {"file": "b.rego", "row": 2, "col": 1}, "package": "data.b", "name": "test_a", "fail": true},
+            {"location": {"file": "b.rego", "row": 3, "col": 1}, "package": "data.b", "name": "todo_test_b", "skip": true},
+        ])
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
+
+const CASES_CONFIG: &str = r#"{"identity": {"trust_domains": [{"name": "hexr.cloud"}]}, "catalog": {"services": [
+    {"service": "aws_s3", "hosts": ["s3.example"], "actions": [{"action": "GetObject", "method": "GET", "path": "/**"}]}]}}"#;
+
+#[test]
+fn decision_cases() {
+    let cases = "\
+roles:
+  - name: an editor reads
+    spiffe_id: spiffe://hexr.cloud/agent/acme/crew/editor
+    request: { method: GET, host: s3.example, path: /a }
+    expect: { decision: allow, action: GetObject }
+  - name: a viewer reads
+    spiffe_id: spiffe://hexr.cloud/agent/acme/crew/viewer
+    request: { method: GET, host: s3.example, path: /a }
+    expect: { decision: allow }
+";
+    let files = [("authz.rego", POLICY), ("cases/config.json", CASES_CONFIG), ("cases/roles.yaml", cases)];
+    let failed = [
+        "cases/roles.yaml:6:",
+        "cases.roles[\"a viewer reads\"]: FAIL",
+        "  decision is `deny`, expected `allow`, reason is `policy_denied`, expected none, status is `403`, expected none, \
+         at 2025-01-15T10:30:00Z",
+        RULE,
+        "PASS: 1/2",
+        "FAIL: 1/2",
+    ];
+    check_test(&files, &["."], 2, &failed, &[]);
+    check_test(&files, &[".", "-r", "an editor"], 0, &["PASS: 1/1"], &[]);
+    let mistakes = cases.replace("expect: { decision: allow }", "expect: { decision: deny }\n    at: noon");
+    check_test(
+        &[files[0], files[1], ("cases/roles.yaml", &mistakes)],
+        &["."],
+        1,
+        &[],
+        &["a viewer reads: say by which `reason`", "a viewer reads: `noon` is no instant"],
+    );
+    // Without a configuration it is data.
+    let test = ("a_test.rego", "package a\ntest_a if count(data.cases.roles) == 2");
+    check_test(&[files[0], files[2], test], &["."], 0, &["PASS: 1/1"], &[]);
+}
+
+/// What the README and `docs/policy.md` say of them.
+#[test]
+fn the_default_policies_pass() {
+    let policies = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+    let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(["test", policies]).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(report.starts_with("PASS: "), "{report}");
+    for arguments in [&["check", policies][..], &["check", policies, "--ignore", "*_test.rego"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

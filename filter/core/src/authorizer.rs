@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::{
     audit_log::{Calls, Ledger},
+    catalog::Derivation,
     config::Config,
     decision::{Decision, DecisionId, Permit, Refusal},
     denial::Denial,
@@ -73,31 +74,44 @@ impl Authorizer {
         ledger: &dyn Ledger,
         id: DecisionId,
     ) -> Decision<'a> {
-        let catalog = &self.config.catalog;
-        let asked =
-            request.as_ref().map(|request| (request, catalog.operation(request))).map_err(Clone::clone);
+        let asked = request
+            .as_ref()
+            .map(|request| (request, self.config.catalog.derive(request)))
+            .map_err(Clone::clone);
+        self.decide_derived(peer, asked, moment, ledger, id)
+    }
+
+    /// Decides one request of which the catalog has said what it asks for at one moment.
+    pub fn decide_derived<'a>(
+        &'a self,
+        peer: &'a Peer,
+        asked: Result<(&Request<'_>, Derivation), Denial>,
+        moment: Moment<'_>,
+        ledger: &dyn Ledger,
+        id: DecisionId,
+    ) -> Decision<'a> {
+        let operation = asked.as_ref().ok().and_then(|(_, derivation)| derivation.operation());
         let identity = peer.at(moment.now);
         let revision = self.active.as_ref().map_or("", |active| active.revision.as_str());
         let judged = identity.clone().and_then(|identity| {
-            let (request, operation) = asked.as_ref().map_err(Clone::clone)?;
-            catalog.admit(*operation, request)?;
+            let (request, derivation) = asked?;
+            let derived = self.config.catalog.admit(derivation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
             let policy = &active.policy;
             let consent = if policy.counts_calls() {
-                self.config.audit_log.settle(identity, operation, ledger, |calls, now| {
-                    policy.allows(identity, *operation, Moment { now, ..moment }, calls)
+                self.config.audit_log.settle(identity, &derived.operation, ledger, |calls, now| {
+                    policy.allows(identity, &derived.operation, Moment { now, ..moment }, calls)
                 })?
             } else {
-                policy.allows(identity, *operation, moment, Calls::none())?
+                policy.allows(identity, &derived.operation, moment, Calls::none())?
             };
-            Ok((identity, *operation, consent))
+            Ok((identity, derived.operation, consent))
         });
         match judged {
             Ok((identity, operation, consent)) => {
                 Decision::Allow(Permit::new(id, identity, operation, revision, consent))
             }
             Err(denial) => {
-                let operation = asked.ok().map(|(_, operation)| operation);
                 Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })
             }
         }

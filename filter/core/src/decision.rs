@@ -24,7 +24,7 @@ pub enum Decision<'a> {
 pub struct Permit<'a> {
     id: DecisionId,
     identity: &'a Identity,
-    operation: Operation<'a>,
+    operation: Operation,
     revision: &'a str,
     consent: Consent,
 }
@@ -39,7 +39,7 @@ pub struct Refusal<'a> {
     /// Who asked, where the certificate proves it.
     pub identity: Option<&'a Identity>,
     /// What for, where the request could be read.
-    pub operation: Option<Operation<'a>>,
+    pub operation: Option<Operation>,
     /// The revision of the active policy; empty without one.
     pub revision: &'a str,
 }
@@ -57,7 +57,7 @@ impl<'a> Permit<'a> {
     pub(crate) fn new(
         id: DecisionId,
         identity: &'a Identity,
-        operation: Operation<'a>,
+        operation: Operation,
         revision: &'a str,
         consent: Consent,
     ) -> Self {

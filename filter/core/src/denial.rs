@@ -37,6 +37,15 @@ pub enum Denial {
     /// The request contradicts itself, or may mean something else upstream than here.
     #[error("the request is ambiguous: {0}")]
     AmbiguousRequest(String),
+    /// The body is not what the request says it is.
+    #[error("{0}")]
+    UnreadableBody(String),
+    /// The body that decides what is asked for did not come in time.
+    #[error("the body did not come within {0} ms")]
+    BodyTimeout(u64),
+    /// The body that decides what is asked for is larger than may be read.
+    #[error("the body decides what is asked for, and is larger than {0} bytes")]
+    BodyTooLarge(usize),
     /// The policy does not allow it.
     #[error("the policy does not allow it")]
     PolicyDenied(Box<Rejection>),
@@ -76,8 +85,10 @@ pub struct Reason {
 /// Numbers of gRPC status codes: <https://grpc.io/docs/guides/status-codes/>.
 mod grpc {
     const UNKNOWN: u32 = 2;
+    pub(super) const INVALID_ARGUMENT: u32 = 3;
+    pub(super) const DEADLINE_EXCEEDED: u32 = 4;
     pub(super) const PERMISSION_DENIED: u32 = 7;
-    const RESOURCE_EXHAUSTED: u32 = 8;
+    pub(super) const RESOURCE_EXHAUSTED: u32 = 8;
     const UNIMPLEMENTED: u32 = 12;
     pub(super) const INTERNAL: u32 = 13;
     pub(super) const UNAVAILABLE: u32 = 14;
@@ -119,6 +130,15 @@ impl Denial {
                 let status = rejection.status();
                 Reason { code: "policy_denied", status, grpc_status: grpc::of_http(status) }
             }
+            Self::UnreadableBody(_) => {
+                Reason { code: "unreadable_body", status: 400, grpc_status: grpc::INVALID_ARGUMENT }
+            }
+            Self::BodyTimeout(_) => {
+                Reason { code: "body_timeout", status: 408, grpc_status: grpc::DEADLINE_EXCEEDED }
+            }
+            Self::BodyTooLarge(_) => {
+                Reason { code: "body_too_large", status: 413, grpc_status: grpc::RESOURCE_EXHAUSTED }
+            }
             Self::NoPolicy => Reason { code: "no_policy", status: 503, grpc_status: grpc::UNAVAILABLE },
             Self::EvaluationError(_) => failed("evaluation_error"),
             Self::BudgetExceeded(_) => failed("budget_exceeded"),
@@ -145,6 +165,9 @@ impl Denial {
             | Self::UnknownService(_)
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
             | Self::NoPolicy
             | Self::EvaluationError(_)
             | Self::BudgetExceeded(_)
@@ -168,6 +191,9 @@ impl Denial {
             | Self::UnknownService(_)
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
             | Self::PolicyDenied(_)
             | Self::EvaluationError(_)
             | Self::BudgetExceeded(_)
@@ -189,6 +215,9 @@ impl Denial {
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
             | Self::PolicyDenied(_)
+            | Self::UnreadableBody(_)
+            | Self::BodyTimeout(_)
+            | Self::BodyTooLarge(_)
             | Self::AuditLogFull { .. }
             | Self::AuditLogContention
             | Self::NoPolicy => false,

@@ -1,12 +1,16 @@
 //! What a refused caller sees.
 
+mod native;
+
 use std::borrow::Cow;
 
 use serde::Serialize;
 
+use self::native::native;
 use crate::{
+    catalog::Addressee,
     decision::{DecisionId, Refusal},
-    denial::Denial,
+    denial::{Denial, Reason},
 };
 
 /// A complete local reply.
@@ -20,8 +24,17 @@ pub struct Reply {
     pub details: String,
     /// The headers, `content-type` among them.
     pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The body: the policy's own, or ours in JSON.
-    pub body: String,
+    /// The body: the policy's own, or ours, in the caller's tongue.
+    pub body: Vec<u8>,
+}
+
+/// What is told of a refusal, in whichever form.
+struct Told<'a> {
+    reason: Reason,
+    message: String,
+    service: Option<&'a str>,
+    action: Option<&'a str>,
+    id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -40,9 +53,11 @@ struct Body<'a> {
 
 impl Reply {
     /// The reply to a refused request; `contact` is whom to ask.
-    pub fn new(refusal: &Refusal<'_>, contact: Option<&str>) -> Self {
+    pub fn new(refusal: &Refusal<'_>, contact: Option<&str>, addressee: &Addressee) -> Self {
         let reason = refusal.denial.reason();
+        let told = Told::new(refusal, contact);
         let mut headers = Vec::new();
+        let mut status = reason.status();
         let mut content_type = "application/json";
         let mut own_body = None;
         if let Some(rejection) = refusal.denial.rejection() {
@@ -59,17 +74,29 @@ impl Reply {
                 }
             }
         }
+        let body = match own_body {
+            Some(body) => body.into_bytes(),
+            None => match native(&told, addressee) {
+                Some(native) => {
+                    status = native.status.unwrap_or(status);
+                    content_type = native.content_type;
+                    headers.extend(native.headers.into_iter().map(|(name, value)| (name.into(), value)));
+                    native.body
+                }
+                None => told.plain(),
+            },
+        };
         headers.push((CONTENT_TYPE.into(), content_type.to_owned()));
         headers.push((DECISION_ID_HEADER.into(), refusal.id.to_string()));
         if let Some(seconds) = refusal.denial.retry_after_seconds() {
             headers.push(("retry-after".into(), seconds.to_string()));
         }
         Self {
-            status: reason.status(),
+            status,
             grpc_status: reason.grpc_status(),
             details: format!("hexr_authz_denied{{reason={}}}", reason.code()),
             headers,
-            body: own_body.unwrap_or_else(|| body(refusal, contact)),
+            body,
         }
     }
 }
@@ -79,18 +106,32 @@ const CONTENT_TYPE: &str = "content-type";
 /// Names the decision to the caller and to the credential exchange.
 const DECISION_ID_HEADER: &str = "x-hexr-decision-id";
 
-fn body(refusal: &Refusal<'_>, contact: Option<&str>) -> String {
-    let reason = refusal.denial.reason();
-    let body = Body {
-        error: reason.error(),
-        reason: reason.code(),
-        message: message(refusal, contact),
-        service: refusal.operation.as_ref().map(|operation| operation.service()),
-        action: refusal.operation.as_ref().map(|operation| operation.action()),
-        decision_id: refusal.id.as_str(),
-    };
-    // Strings only: there is nothing in it that could not be written.
-    serde_json::to_string(&body).unwrap_or_default()
+// === impl Told ===
+
+impl<'a> Told<'a> {
+    fn new(refusal: &'a Refusal<'_>, contact: Option<&str>) -> Self {
+        Self {
+            reason: refusal.denial.reason(),
+            message: message(refusal, contact),
+            service: refusal.operation.as_ref().map(|operation| operation.service()),
+            action: refusal.operation.as_ref().map(|operation| operation.action()),
+            id: refusal.id.as_str(),
+        }
+    }
+
+    /// The body for whoever has no tongue of its own.
+    fn plain(self) -> Vec<u8> {
+        let body = Body {
+            error: self.reason.error(),
+            reason: self.reason.code(),
+            message: self.message,
+            service: self.service,
+            action: self.action,
+            decision_id: self.id,
+        };
+        // Strings only: there is nothing in it that could not be written.
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
 }
 
 fn message(refusal: &Refusal<'_>, contact: Option<&str>) -> String {
@@ -129,6 +170,9 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
         | Denial::PolicyDenied(_)
+        | Denial::UnreadableBody(_)
+        | Denial::BodyTimeout(_)
+        | Denial::BodyTooLarge(_)
         | Denial::AuditLogFull { .. }
         | Denial::AuditLogContention
         | Denial::NoPolicy => denial.to_string(),
@@ -139,7 +183,8 @@ impl DecisionId {
     /// The reply to a request that could not even be brought to a decision.
     pub fn fault(self, message: &str) -> Reply {
         let denial = Denial::InternalError(message.to_owned());
-        Reply::new(&Refusal { id: self, denial, identity: None, operation: None, revision: "" }, None)
+        let refusal = Refusal { id: self, denial, identity: None, operation: None, revision: "" };
+        Reply::new(&refusal, None, &Addressee::anyone())
     }
 }
 
@@ -150,7 +195,12 @@ mod tests {
 
     fn reply(denial: Denial) -> Reply {
         let id = DecisionId::from_random([0; 16]);
-        Reply::new(&Refusal { id, denial, identity: None, operation: None, revision: "" }, None)
+        let refusal = Refusal { id, denial, identity: None, operation: None, revision: "" };
+        Reply::new(&refusal, None, &Addressee::anyone())
+    }
+
+    fn text(reply: &Reply) -> &str {
+        std::str::from_utf8(&reply.body).unwrap()
     }
 
     #[track_caller]
@@ -164,8 +214,8 @@ mod tests {
         let id = ("x-hexr-decision-id", "00000000-0000-4000-8000-000000000000");
         assert_eq!(given, [headers, &[id]].concat());
         match body {
-            Some(body) => assert_eq!(reply.body, body),
-            None => assert!(reply.body.starts_with(ours), "{}", reply.body),
+            Some(body) => assert_eq!(text(&reply), body),
+            None => assert!(text(&reply).starts_with(ours), "{}", text(&reply)),
         }
         assert_eq!(reply.details, "hexr_authz_denied{reason=policy_denied}");
     }
@@ -202,14 +252,14 @@ mod tests {
         // Its reason is for logs.
         let remarks = Remarks { reason: Some("secret".to_owned()), metadata: None };
         let denial = Denial::PolicyDenied(Box::new(Rejection { remarks, ..Rejection::default() }));
-        assert!(!reply(denial).body.contains("secret"));
+        assert!(!text(&reply(denial)).contains("secret"));
     }
 
     #[test]
     fn an_operators_fault_stays_in_the_log() {
         let reply = reply(Denial::EvaluationError("`headers`: `host` says what was judged".to_owned()));
         assert_eq!((reply.status, reply.grpc_status), (500, 13));
-        assert!(!reply.body.contains("host"), "{}", reply.body);
-        assert!(reply.body.starts_with(r#"{"error":"unavailable","reason":"evaluation_error","#));
+        assert!(!text(&reply).contains("host"), "{}", text(&reply));
+        assert!(text(&reply).starts_with(r#"{"error":"unavailable","reason":"evaluation_error","#));
     }
 }

@@ -11,13 +11,61 @@ pub struct Request<'a> {
     method: &'a str,
     host: Cow<'a, str>,
     port: Option<u16>,
-    path: Cow<'a, str>,
+    raw_path: &'a str,
+    path: NormalPath<'a>,
+    query: &'a str,
+    headers: Vec<(&'a [u8], &'a [u8])>,
     reserved_headers: Vec<&'a str>,
+    told: Told<'a>,
+    has_no_body: bool,
+}
+
+/// The headers by which a caller tells a service what it wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told<'a> {
+    pub(crate) amz_target: Seen<'a>,
+    pub(crate) amzn_target: Seen<'a>,
+    pub(crate) smithy_protocol: Seen<'a>,
+    pub(crate) content_type: Seen<'a>,
+    pub(crate) content_encoding: Seen<'a>,
+    pub(crate) authorization: Seen<'a>,
+    pub(crate) copy_source: Seen<'a>,
+}
+
+/// A header that may stand once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Seen<'a> {
+    /// It does not stand there.
+    #[default]
+    Never,
+    /// Its only value.
+    Once(&'a [u8]),
+    /// It stands there more than once.
+    Often,
+}
+
+/// A path in the form in which equal meanings are equal texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NormalPath<'a> {
+    text: Cow<'a, str>,
+    has_empty_segments: bool,
 }
 
 /// Headers by which a caller can ask a server for another method than the one in the request line.
 pub(crate) const METHOD_OVERRIDES: [&str; 3] =
     ["x-http-method-override", "x-http-method", "x-method-override"];
+
+/// Headers by which services are told what is wanted. Some servers take `x_amz_target` for `x-amz-target`, others do
+/// not, so that only the first spelling has one meaning.
+const TOLD: [&str; 7] = [
+    "x-amz-target",
+    "x-amzn-target",
+    "smithy-protocol",
+    "content-type",
+    "content-encoding",
+    "authorization",
+    "x-amz-copy-source",
+];
 
 /// All names that begin so are the filter's: the credential exchange trusts them.
 const RESERVED_PREFIX: &[u8] = b"x-hexr-";
@@ -31,7 +79,8 @@ impl<'a> Request<'a> {
     /// [`Denial::AmbiguousRequest`] with what is wrong.
     pub fn parse(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, Denial> {
         let (mut method, mut authority, mut path) = (None, None, None);
-        let mut reserved_headers = Vec::new();
+        let (mut reserved_headers, mut others) = (Vec::new(), Vec::with_capacity(headers.size_hint().0));
+        let mut told = Told::default();
         for (name, value) in headers {
             let slot = match name {
                 b":method" => &mut method,
@@ -44,9 +93,10 @@ impl<'a> Request<'a> {
                 _ => {
                     if is_reserved(name) {
                         reserved_headers.push(text(name, "a header name")?);
-                    } else if METHOD_OVERRIDES.iter().any(|other| same_header(name, other.as_bytes())) {
-                        return Err(ambiguous("a header asks for another method"));
+                    } else {
+                        told.take(name, value)?;
                     }
+                    others.push((name, value));
                     continue;
                 }
             };
@@ -61,9 +111,29 @@ impl<'a> Request<'a> {
         let authority = text(authority.ok_or_else(|| ambiguous("it has no authority"))?, "the authority")?;
         let target = text(path.ok_or_else(|| ambiguous("it has no path"))?, "the path")?;
         let (host, port) = host_and_port(authority)?;
-        let raw_path = target.split_once('?').map_or(target, |(path, _query)| path);
-        let path = normal_path(raw_path).map_err(ambiguous)?;
-        Ok(Self { method, host, port, path, reserved_headers })
+        let (raw_path, query) = target.split_once('?').unwrap_or((target, ""));
+        if !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            return Err(ambiguous("the query has bytes that must be escaped"));
+        }
+        let path = NormalPath::read(raw_path).map_err(ambiguous)?;
+        Ok(Self {
+            method,
+            host,
+            port,
+            raw_path,
+            path,
+            query,
+            headers: others,
+            reserved_headers,
+            told,
+            has_no_body: false,
+        })
+    }
+
+    /// Notes whether the stream ended with the headers: then there is no body to wait for.
+    #[must_use]
+    pub fn ended(self, end_of_stream: bool) -> Self {
+        Self { has_no_body: end_of_stream, ..self }
     }
 
     /// The method, as sent.
@@ -81,15 +151,97 @@ impl<'a> Request<'a> {
         self.port
     }
 
-    /// The path in its normal form ([`normal_path`]), without the query.
+    /// The path in its normal form ([`normal_path`]), without the query. Only a path with
+    /// [`Self::has_empty_segments`] is not quite in it.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.path.text
+    }
+
+    /// The path as sent, without the query.
+    pub fn raw_path(&self) -> &str {
+        self.raw_path
+    }
+
+    /// Whether the path has `//`. Only where that is the name of something, as in S3's keys, has it one meaning.
+    pub(crate) fn has_empty_segments(&self) -> bool {
+        self.path.has_empty_segments
+    }
+
+    /// The query as sent, without the `?`.
+    pub fn query(&self) -> &'a str {
+        self.query
+    }
+
+    /// Whether the request is known to have no body.
+    pub(crate) fn has_no_body(&self) -> bool {
+        self.has_no_body
+    }
+
+    /// The headers, without the pseudo-headers, as sent.
+    pub fn headers(&self) -> &[(&'a [u8], &'a [u8])] {
+        &self.headers
+    }
+
+    /// The header `name`, in lower case.
+    pub(crate) fn header(&self, name: &str) -> Seen<'a> {
+        let mut seen = Seen::Never;
+        for (_, value) in self.headers.iter().filter(|(other, _)| same_header(other, name.as_bytes())) {
+            seen.see(value);
+        }
+        seen
+    }
+
+    pub(crate) fn told(&self) -> &Told<'a> {
+        &self.told
     }
 
     /// The caller's own headers with names that are the filter's, to be removed: `x-hexr-*`, and the underscore
     /// forms that many servers take for the same.
     pub fn reserved_headers(&self) -> &[&'a str] {
         &self.reserved_headers
+    }
+}
+
+// === impl Told ===
+
+impl<'a> Told<'a> {
+    fn take(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), Denial> {
+        let slot = match name {
+            b"x-amz-target" => &mut self.amz_target,
+            b"x-amzn-target" => &mut self.amzn_target,
+            b"smithy-protocol" => &mut self.smithy_protocol,
+            b"content-type" => &mut self.content_type,
+            b"content-encoding" => &mut self.content_encoding,
+            b"authorization" => &mut self.authorization,
+            b"x-amz-copy-source" => &mut self.copy_source,
+            _ => {
+                if METHOD_OVERRIDES.iter().any(|other| same_header(name, other.as_bytes())) {
+                    return Err(ambiguous("a header asks for another method"));
+                }
+                let other_spelling =
+                    name.contains(&b'_') && TOLD.iter().any(|told| same_header(name, told.as_bytes()));
+                return if other_spelling {
+                    Err(ambiguous("a header has an underscore in its name that some servers read as a dash"))
+                } else {
+                    Ok(())
+                };
+            }
+        };
+        slot.see(value);
+        Ok(())
+    }
+}
+
+// === impl Seen ===
+
+impl<'a> Seen<'a> {
+    fn see(&mut self, value: &'a [u8]) {
+        *self = if *self == Self::Never { Self::Once(value) } else { Self::Often };
+    }
+
+    /// Whether it stands there at all.
+    pub(crate) fn is_there(self) -> bool {
+        self != Self::Never
     }
 }
 
@@ -142,25 +294,40 @@ fn host_and_port(authority: &str) -> Result<(Cow<'_, str>, Option<u16>), Denial>
 /// What is wrong, for paths that servers resolve in different ways: dot segments, empty segments, backslashes,
 /// broken escapes, control characters, all of them escaped or not.
 pub(crate) fn normal_path(raw: &str) -> Result<Cow<'_, str>, String> {
-    if !raw.starts_with('/') {
-        return Err("the path does not begin with a slash".to_owned());
-    }
-    let normal = if raw.contains('%') { Cow::Owned(decode(raw)?) } else { Cow::Borrowed(raw) };
-    if let Some(byte) = normal.bytes().find(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#')) {
-        return Err(format!("the path contains the byte {byte:#04x}"));
-    }
-    let mut segments = normal.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        // Some servers cut a segment at its first `;` before they resolve it.
-        let (name, is_cut) = segment.split_once(';').map_or((segment, false), |(name, _)| (name, true));
-        if name == "." || name == ".." {
-            return Err("the path has a dot segment".to_owned());
+    let path = NormalPath::read(raw)?;
+    if path.has_empty_segments { Err(EMPTY_SEGMENT.to_owned()) } else { Ok(path.text) }
+}
+
+/// What is said of a path with `//`.
+pub(crate) const EMPTY_SEGMENT: &str = "the path has an empty segment (`//`)";
+
+// === impl NormalPath ===
+
+impl<'a> NormalPath<'a> {
+    fn read(raw: &'a str) -> Result<Self, String> {
+        if !raw.starts_with('/') {
+            return Err("the path does not begin with a slash".to_owned());
         }
-        if name.is_empty() && (is_cut || segments.peek().is_some()) {
-            return Err("the path has an empty segment (`//`)".to_owned());
+        let text = if raw.contains('%') { Cow::Owned(decode(raw)?) } else { Cow::Borrowed(raw) };
+        if let Some(byte) = text.bytes().find(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#'))
+        {
+            return Err(format!("the path contains the byte {byte:#04x}"));
         }
+        let mut has_empty_segments = false;
+        let mut segments = text.split('/').skip(1).peekable();
+        while let Some(segment) = segments.next() {
+            // Some servers cut a segment at its first `;` before they resolve it.
+            let (name, is_cut) = segment.split_once(';').map_or((segment, false), |(name, _)| (name, true));
+            if name == "." || name == ".." {
+                return Err("the path has a dot segment".to_owned());
+            }
+            if name.is_empty() && is_cut {
+                return Err(EMPTY_SEGMENT.to_owned());
+            }
+            has_empty_segments |= name.is_empty() && segments.peek().is_some();
+        }
+        Ok(Self { text, has_empty_segments })
     }
-    Ok(normal)
 }
 
 fn decode(raw: &str) -> Result<String, String> {
@@ -198,6 +365,8 @@ mod tests {
         let headers = [(":method", "GET"), (":authority", authority), (":path", path), (":scheme", "https")];
         let request = parse(&headers);
         let facts = request.as_ref().map(|request| (request.host(), request.port(), request.path()));
+        let empty = request.as_ref().is_ok_and(Request::has_empty_segments);
+        let facts = if empty { Err(&ambiguous(EMPTY_SEGMENT)) } else { facts };
         let expect = expect.map_err(|message| Denial::AmbiguousRequest(message.to_owned()));
         assert_eq!(facts.map_err(Clone::clone), expect, "{authority} {path}");
     }
@@ -275,6 +444,9 @@ mod tests {
             ((":method", "PUT"), true),
             (("host", "other"), false),
             (("x-forwarded-host", "other"), false),
+            (("x_amz_target", "DynamoDB_20120810.GetItem"), true),
+            (("content_type", "application/json"), true),
+            (("x-amz-target", "DynamoDB_20120810.GetItem"), false),
         ] {
             assert_eq!(parse(&[head.as_slice(), &[extra]].concat()).is_err(), refused, "{extra:?}");
         }

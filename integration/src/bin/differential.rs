@@ -72,8 +72,24 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let tally = compare_all(&cases, &answers);
-    for (name, reason) in tally.refused.iter().take(arguments.limit) {
-        println!("refused only here: {name}: {reason}");
+    for refused in tally.refused.iter().take(arguments.limit) {
+        println!("refused only here: {}: {}", refused.case, refused.reason);
+    }
+    for found in tally.errors_only_here.values().flatten().take(arguments.limit) {
+        println!("an error only here: {} {}: {} {}", found.case.name, found.path(), found.opa, found.ours);
+    }
+    for rounded in tally.rounded.iter().take(arguments.limit) {
+        println!("rounded: {} {}: {} {}", rounded.case.name, rounded.path(), rounded.opa, rounded.ours);
+    }
+    for (exception, found) in &tally.excepted {
+        println!(
+            "known to differ: {} {}: {} {}: {}",
+            found.case.name,
+            found.path(),
+            found.opa,
+            found.ours,
+            exception.why
+        );
     }
     for spelling in tally.spelling.iter().take(3) {
         println!("spelled otherwise: {}: {} {}", spelling.case.name, spelling.opa, spelling.ours);

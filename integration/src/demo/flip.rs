@@ -2,20 +2,16 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Instant,
 };
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use super::{cast::QUERY, milliseconds};
 use crate::{
-    agent::Agent,
+    agent::{Answer, Connection},
     eventually::eventually,
     policies::Policies,
     stack::{PATIENCE, Stack},
@@ -28,27 +24,68 @@ struct Tally {
     denied: HashSet<String>,
 }
 
+/// Agents of one role that take turns: each makes fewer calls than the default policies allow it in a minute.
+struct Crowd<'a> {
+    stack: &'a Stack,
+    role: &'a str,
+    crew: &'a str,
+    agents: usize,
+    calls: usize,
+    connection: Option<Connection>,
+}
+
+/// How many calls an agent makes before the next one takes over.
+const CALLS_PER_AGENT: usize = 90;
+
+// === impl Crowd ===
+
+impl<'a> Crowd<'a> {
+    fn new(stack: &'a Stack, role: &'a str, crew: &'a str) -> Self {
+        Self { stack, role, crew, agents: 0, calls: 0, connection: None }
+    }
+
+    async fn query(&mut self) -> Result<Answer> {
+        if self.calls == CALLS_PER_AGENT {
+            (self.calls, self.connection) = (0, None);
+        }
+        self.calls += 1;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                self.agents += 1;
+                let id = format!(
+                    "spiffe://hexr.cloud/agent/acme-corp/{}-crew-{}/{}",
+                    self.crew, self.agents, self.role
+                );
+                self.connection.insert(self.stack.agent_with(&[&id])?.connect().await?)
+            }
+        };
+        connection.send(QUERY.method, QUERY.host, QUERY.path).await
+    }
+}
+
 /// Grants the viewer a query and takes it back, and shows how long each took.
 pub(super) async fn edit_under_load(stack: &Stack, policies: &Policies) -> Result<()> {
     println!(
         "Traffic runs: researcher and viewer query BigQuery without pause. The policy is edited under it.\n"
     );
-    let stop = Arc::new(AtomicBool::new(false));
-    let traffic = ["researcher", "viewer", "researcher", "viewer"]
-        .map(|role| Ok::<_, anyhow::Error>(tokio::spawn(ask_until(stack.agent(role)?, Arc::clone(&stop)))));
-    let traffic: Vec<JoinHandle<Result<Tally>>> = traffic.into_iter().collect::<Result<_>>()?;
-
-    let shipped = policies.read("data.json")?;
-    let mut granted: Value = serde_json::from_str(&shipped)?;
-    let viewer = granted.pointer_mut("/grants/viewer").context("the shipped data has no viewer")?;
-    viewer["gcp_bigquery"] = json!(["query"]);
-    edit(stack, policies, &format!("{granted:#}"), true).await?;
-    edit(stack, policies, &shipped, false).await?;
-
-    stop.store(true, Ordering::SeqCst);
+    let stop = AtomicBool::new(false);
+    let edits = async {
+        let edited = edit_twice(stack, policies).await;
+        stop.store(true, Ordering::SeqCst);
+        edited
+    };
+    let (edited, first, second, third, fourth) = tokio::join!(
+        edits,
+        ask_until(stack, "researcher", "first", &stop),
+        ask_until(stack, "viewer", "second", &stop),
+        ask_until(stack, "researcher", "third", &stop),
+        ask_until(stack, "viewer", "fourth", &stop),
+    );
+    edited?;
     let mut total = Tally::default();
-    for agent in traffic {
-        let tally = agent.await??;
+    for tally in [first, second, third, fourth] {
+        let tally = tally?;
         total.allowed += tally.allowed;
         total.denied.extend(tally.denied);
     }
@@ -68,14 +105,23 @@ pub(super) async fn edit_under_load(stack: &Stack, policies: &Policies) -> Resul
     Ok(())
 }
 
+async fn edit_twice(stack: &Stack, policies: &Policies) -> Result<()> {
+    let shipped = policies.read("data.json")?;
+    let mut granted: Value = serde_json::from_str(&shipped)?;
+    let viewer = granted.pointer_mut("/roles/viewer").context("the shipped data has no viewer")?;
+    viewer["gcp_bigquery"] = json!(["query"]);
+    edit(stack, policies, &format!("{granted:#}"), true).await?;
+    edit(stack, policies, &shipped, false).await
+}
+
 /// Writes the data and waits until it decides.
 async fn edit(stack: &Stack, policies: &Policies, data: &str, granted: bool) -> Result<()> {
-    let mut viewer = stack.agent("viewer")?.connect().await?;
+    let mut probes = Crowd::new(stack, "viewer", if granted { "granted" } else { "withdrawn" });
     let start = Instant::now();
     policies.write("data.json", data)?;
     let what = if granted { "viewer may query" } else { "viewer may not query" };
     eventually(PATIENCE, what, async || {
-        let answer = viewer.send(QUERY.method, QUERY.host, QUERY.path).await.ok()?;
+        let answer = probes.query().await.ok()?;
         ((answer.status == 200) == granted).then_some(())
     })
     .await?;
@@ -87,11 +133,11 @@ async fn edit(stack: &Stack, policies: &Policies, data: &str, granted: bool) -> 
     Ok(())
 }
 
-async fn ask_until(agent: Agent, stop: Arc<AtomicBool>) -> Result<Tally> {
+async fn ask_until(stack: &Stack, role: &str, crew: &str, stop: &AtomicBool) -> Result<Tally> {
     let mut tally = Tally::default();
-    let mut connection = agent.connect().await?;
+    let mut crowd = Crowd::new(stack, role, crew);
     while !stop.load(Ordering::SeqCst) {
-        let answer = connection.send(QUERY.method, QUERY.host, QUERY.path).await?;
+        let answer = crowd.query().await?;
         if answer.status == 200 {
             tally.allowed += 1;
         } else {

@@ -10,6 +10,8 @@ use std::{
 
 use super::{
     case::{Answer, Answers, Case},
+    exceptions::{EXCEPTIONS, Exception},
+    numbers::{with_plain_numbers, with_rounded_numbers},
     ours::{Program, WAYS, Way},
 };
 
@@ -30,6 +32,17 @@ pub struct Difference {
     pub ours: String,
 }
 
+/// A policy that OPA takes and that is refused when it is loaded.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The case.
+    pub case: String,
+    /// The kind of reason.
+    pub kind: String,
+    /// Its words.
+    pub reason: String,
+}
+
 /// How a comparison went.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -45,13 +58,19 @@ pub struct Tally {
     pub errors: usize,
     /// Answers that are the same but for how a number is spelled, `1.0` and `1`.
     pub spelling: Vec<Difference>,
+    /// Answers that are the same once every number of OPA's is one of 64 bits.
+    pub rounded: Vec<Difference>,
+    /// Errors where OPA has a value or none, by their kind. They deny.
+    pub errors_only_here: BTreeMap<String, Vec<Difference>>,
+    /// Answers that differ and are known to.
+    pub excepted: Vec<(&'static Exception, Difference)>,
     /// Policies that OPA refuses too.
     pub both_refuse: usize,
     /// Policies that we refuse and OPA takes, with our reasons.
-    pub refused: Vec<(String, String)>,
+    pub refused: Vec<Refused>,
     /// Policies that we take and OPA refuses, by the kind of OPA's refusal.
     pub lenient: BTreeMap<String, usize>,
-    /// Answers that are not the same.
+    /// Answers that are not the same, and nothing says why.
     pub differences: Vec<Difference>,
 }
 
@@ -98,7 +117,10 @@ impl Tally {
         match (compiled, answers) {
             (Err(_), _) => self.differs(case, (0, 0), WAYS[0], "not a panic", "a panic while compiling"),
             (Ok(Err(_)), Answers::Refused { .. }) => self.both_refuse += 1,
-            (Ok(Err(reason)), Answers::Given(_)) => self.refused.push((case.name.clone(), reason)),
+            (Ok(Err(reason)), Answers::Given(_)) => {
+                let kind = kind_of(&reason);
+                self.refused.push(Refused { case: case.name.clone(), kind, reason });
+            }
             (Ok(Ok(program)), Answers::Refused { kind, .. }) => self.compare_refused(case, &program, kind),
             (Ok(Ok(program)), Answers::Given(rows)) => {
                 for (input, row) in rows.iter().enumerate() {
@@ -115,7 +137,8 @@ impl Tally {
     /// What OPA does not take must not give a value here, unless OPA's reason is one of types or of syntax.
     fn compare_refused(&mut self, case: &Case, program: &Program, kind: &str) {
         *self.lenient.entry(kind.to_owned()).or_default() += 1;
-        if !matches!(kind, "unsafe" | "recursion" | "conflict" | "undefined_function") {
+        // A function with a type error is an undefined one to whoever calls it.
+        if !matches!(kind, "unsafe" | "recursion" | "conflict") {
             return;
         }
         for input in 0..case.inputs.len() {
@@ -134,9 +157,18 @@ impl Tally {
         let ours = ask(case, program, at, way);
         let same = match (opa, &ours) {
             (Answer::Error(_), Answer::Error(text)) => text != PANIC,
+            (Answer::Undefined | Answer::Value(_), Answer::Error(text)) if text != PANIC => {
+                let found = difference(case, at, way, &opa.to_text(), &ours.to_text());
+                self.errors_only_here.entry(kind_of(text)).or_default().push(found);
+                return;
+            }
             (Answer::Value(opa), Answer::Value(ours)) if opa != ours => {
                 if with_plain_numbers(opa) == with_plain_numbers(ours) {
                     self.spelling.push(difference(case, at, way, opa, ours));
+                    return;
+                }
+                if with_rounded_numbers(opa) == with_rounded_numbers(ours) {
+                    self.rounded.push(difference(case, at, way, opa, ours));
                     return;
                 }
                 false
@@ -156,7 +188,34 @@ impl Tally {
     }
 
     fn differs(&mut self, case: &Case, at: (usize, usize), way: Way, opa: &str, ours: &str) {
-        self.differences.push(difference(case, at, way, opa, ours));
+        let found = difference(case, at, way, opa, ours);
+        match Exception::of(&found).filter(|exception| exception.permits(&found)) {
+            Some(exception) => self.excepted.push((exception, found)),
+            None => self.differences.push(found),
+        }
+    }
+
+    /// The exceptions for `cases` whose answers do not differ any more.
+    pub fn stale_exceptions(&self, cases: &[Case]) -> Vec<&'static Exception> {
+        EXCEPTIONS
+            .iter()
+            .filter(|exception| cases.iter().any(|case| case.name == exception.case))
+            .filter(|exception| !self.excepted.iter().any(|(found, _)| std::ptr::eq(*found, *exception)))
+            .collect()
+    }
+
+    /// How many answers are errors only here.
+    pub fn errors_only_here(&self) -> usize {
+        self.errors_only_here.values().map(Vec::len).sum()
+    }
+
+    /// How many policies are refused only here, by the kind of reason.
+    pub fn refusals(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for refused in &self.refused {
+            *counts.entry(refused.kind.as_str()).or_default() += 1;
+        }
+        counts
     }
 
     fn add(&mut self, other: Self) {
@@ -165,6 +224,11 @@ impl Tally {
         self.values += other.values;
         self.errors += other.errors;
         self.spelling.extend(other.spelling);
+        self.rounded.extend(other.rounded);
+        self.excepted.extend(other.excepted);
+        for (kind, found) in other.errors_only_here {
+            self.errors_only_here.entry(kind).or_default().extend(found);
+        }
         self.both_refuse += other.both_refuse;
         self.refused.extend(other.refused);
         self.differences.extend(other.differences);
@@ -181,7 +245,16 @@ impl fmt::Display for Tally {
         writeln!(f, "{} cases, of which OPA refuses {:?}", self.cases, self.opa_refuses)?;
         writeln!(f, "{} answers are the same: {} values, {} errors", self.same, self.values, self.errors)?;
         writeln!(f, "{} answers spell a number otherwise", self.spelling.len())?;
-        writeln!(f, "{} policies are refused by both, {} only here", self.both_refuse, self.refused.len())?;
+        writeln!(f, "{} answers have a number that is rounded to 64 bits", self.rounded.len())?;
+        writeln!(f, "{} answers are errors only here:", self.errors_only_here())?;
+        for (kind, found) in &self.errors_only_here {
+            writeln!(f, "  {} {kind}", found.len())?;
+        }
+        writeln!(f, "{} policies are refused by both, {} only here:", self.both_refuse, self.refused.len())?;
+        for (kind, count) in self.refusals() {
+            writeln!(f, "  {count} {kind}")?;
+        }
+        writeln!(f, "{} answers are known to differ", self.excepted.len())?;
         writeln!(f, "policies taken that OPA refuses: {:?}", self.lenient)?;
         let allows = self.differences.iter().filter(|difference| difference.ours == "true").count();
         write!(f, "{} answers differ, of which {allows} are true here", self.differences.len())
@@ -190,10 +263,16 @@ impl fmt::Display for Tally {
 
 // === impl Difference ===
 
+impl Difference {
+    /// The document that was asked for, below `data`.
+    pub fn path(&self) -> String {
+        self.case.queries.get(self.query).map(|path| path.join(".")).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let query = self.case.queries.get(self.query).map(|path| path.join(".")).unwrap_or_default();
-        writeln!(f, "=== {} ({:?}): data.{query}", self.case.name, self.way)?;
+        writeln!(f, "=== {} ({:?}): data.{}", self.case.name, self.way, self.path())?;
         for module in &self.case.modules {
             writeln!(f, "--- {} ({:?})\n{}", module.path, module.dialect, module.text.trim_end())?;
         }
@@ -202,6 +281,10 @@ impl fmt::Display for Difference {
         writeln!(f, "OPA:  {}\nours: {}", self.opa, self.ours)
     }
 }
+
+/// Builtins that are absent, each a reason of its own to refuse a policy.
+const MISSING: [&str; 4] =
+    ["opa.runtime", "strings.render_template", "json.match_schema", "json.verify_schema"];
 
 /// The error that stands for a panic.
 const PANIC: &str = "a panic";
@@ -217,75 +300,25 @@ fn difference(case: &Case, (input, query): (usize, usize), way: Way, opa: &str, 
     Difference { case: case.clone(), input, query, way, opa: opa.to_owned(), ours: ours.to_owned() }
 }
 
-/// Canonical text with every number outside of strings in one spelling.
-fn with_plain_numbers(text: &str) -> String {
-    let mut plain = String::new();
-    let mut number = String::new();
-    let (mut in_string, mut escaped) = (false, false);
-    for char in text.chars().chain(['\0']) {
-        if !in_string
-            && (char.is_ascii_digit() || matches!(char, '-' | '+' | '.' | 'e' | 'E'))
-            && (char != 'e' || !number.is_empty())
-        {
-            number.push(char);
-            continue;
-        }
-        if !number.is_empty() {
-            plain.push_str(&plain_number(&number));
-            number.clear();
-        }
-        plain.push(char);
-        match char {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => in_string = !in_string,
-            _ => {}
+/// A reason without what is special to one case: the position, names and numbers.
+fn kind_of(reason: &str) -> String {
+    let first = reason.lines().next().unwrap_or_default();
+    let mut kind = String::new();
+    for (at, part) in without_position(first).split('`').enumerate() {
+        if at % 2 == 1 {
+            kind.push_str(if MISSING.contains(&part) { part } else { ".." });
+        } else {
+            kind.push_str(part);
         }
     }
-    plain
+    let is_number = |word: &str| word.contains(|char: char| char.is_ascii_digit());
+    kind.split(' ').map(|word| if is_number(word) { ".." } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// A number as its digits without zeros at either end, and the power of ten of its first digit.
-fn plain_number(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let (mantissa, exponent) = lower.split_once('e').unwrap_or((lower.as_str(), "0"));
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", mantissa),
-    };
-    let Ok(exponent) = exponent.trim_start_matches('+').parse::<i64>() else { return text.to_owned() };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_start_matches('0');
-    let leading = digits.len() - significant.len();
-    let significant = significant.trim_end_matches('0');
-    if significant.is_empty() {
-        return "0".to_owned();
-    }
-    let at = |length: usize| i64::try_from(length).unwrap_or_default();
-    format!("{sign}{significant}^{}", exponent + at(whole.len()) - at(leading))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(one: &str, other: &str, expect: bool) {
-        assert_eq!(with_plain_numbers(one) == with_plain_numbers(other), expect, "{one} {other}");
-    }
-
-    #[test]
-    fn spellings_of_one_number() {
-        check("1", "1.0", true);
-        check("{\"a\": [1e2, -0.50]}", "{\"a\": [100, -5e-1]}", true);
-        check("0", "-0.0", true);
-        check("1", "10", false);
-        check("0.1", "0.01", false);
-        check("-1", "1", false);
-        check("\"1.0\"", "\"1\"", false);
-        check("\"a\\\"1.0\"", "\"a\\\"1\"", false);
-        check("true", "false", false);
-        check("null", "set()", false);
+/// A reason without the `FILE:LINE:COLUMN: ` in front of it.
+fn without_position(reason: &str) -> &str {
+    match reason.split_once(": ") {
+        Some((position, rest)) if position.ends_with(|char: char| char.is_ascii_digit()) => rest,
+        _ => reason,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
+use glob::Pattern;
 use hexr_authz_core::policy::RulePath;
 
 use super::{ANY_AUDIT_LOG, BUDGET, DEFAULT_DECISION, exit, rule_path};
-use crate::source::Source;
+use crate::source::{Ignored, Source};
 
 /// Make an OPA bundle of the policies and data in a folder.
 ///
@@ -20,6 +21,9 @@ pub(crate) struct Build {
     /// The revision; without it one is made of the content.
     #[arg(short, long)]
     revision: Option<String>,
+    /// Names of files and folders to leave out, as `*_test.rego`.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
+    ignore: Vec<Pattern>,
     /// The rule that decides.
     #[arg(long, default_value = DEFAULT_DECISION, value_parser = rule_path)]
     decision: RulePath,
@@ -31,8 +35,12 @@ impl Build {
     }
 
     fn build(self) -> Result<(), String> {
-        let packed =
-            Source::new(&self.path).pack(self.revision.as_deref(), &self.decision, BUDGET, &ANY_AUDIT_LOG)?;
+        let packed = Source::new(&self.path, Ignored::new(self.ignore)).pack(
+            self.revision.as_deref(),
+            &self.decision,
+            BUDGET,
+            &ANY_AUDIT_LOG,
+        )?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }
 }

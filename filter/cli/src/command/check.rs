@@ -6,10 +6,11 @@ use std::{
     process::ExitCode,
 };
 
+use glob::Pattern;
 use hexr_authz_core::{audit_log::AuditLog, config::Config, policy::RulePath};
 
 use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
-use crate::source::Source;
+use crate::source::{Ignored, Source};
 
 /// Check policies, and with `--config` a filter configuration, with the filter's own code.
 ///
@@ -19,6 +20,9 @@ pub(crate) struct Check {
     /// Folders or files with policies; each is checked as a bundle of its own.
     #[arg(required_unless_present = "config")]
     paths: Vec<PathBuf>,
+    /// Names of files and folders to leave out, as `*_test.rego`.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
+    ignore: Vec<Pattern>,
     /// A filter configuration in JSON. How far policies may look back is as it says, or as the filter's defaults do.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -33,6 +37,7 @@ const SLOW_UPDATE_MILLIS: u64 = 30_000;
 impl Check {
     pub(crate) fn run(self) -> ExitCode {
         let mut findings = Vec::new();
+        let ignored = Ignored::new(self.ignore);
         let mut audit_log = AuditLog::default();
         if let Some(path) = &self.config {
             match check_config(path) {
@@ -43,7 +48,12 @@ impl Check {
             }
         }
         for path in &self.paths {
-            findings.extend(Source::new(path).pack(None, &self.decision, BUDGET, &audit_log).err());
+            match Source::new(path, ignored.clone()).pack(None, &self.decision, BUDGET, &audit_log) {
+                Ok(packed) => packed.slow_parts.iter().for_each(|part| {
+                    eprintln!("{}:{}: slow: {}", part.module, part.line, part.message);
+                }),
+                Err(finding) => findings.push(finding),
+            }
         }
         exit(if findings.is_empty() { Ok(()) } else { Err(findings.join("\n")) })
     }

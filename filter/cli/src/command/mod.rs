@@ -2,7 +2,9 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod request;
 pub(crate) mod serve;
+pub(crate) mod test;
 
 use std::{fmt::Display, process::ExitCode};
 

@@ -5,6 +5,7 @@ mod http;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
+use glob::Pattern;
 use hexr_authz_core::policy::RulePath;
 use tokio::{
     net::TcpListener,
@@ -13,6 +14,7 @@ use tokio::{
 
 use self::bundles::{BundleState, Bundles};
 use super::{DEFAULT_DECISION, exit, rule_path};
+use crate::source::{Ignored, Source};
 
 /// Serve folders as OPA bundles, and every change of them.
 ///
@@ -26,6 +28,9 @@ pub(crate) struct Serve {
     /// A bundle, served as `/bundles/NAME.tar.gz`, and the folder that it is made of.
     #[arg(short, long = "bundle", value_name = "NAME=PATH", required = true, value_parser = bundle)]
     bundles: Vec<(String, PathBuf)>,
+    /// Names of files and folders to leave out, as `*_test.rego`.
+    #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
+    ignore: Vec<Pattern>,
     /// The rule that decides.
     #[arg(long, default_value = DEFAULT_DECISION, value_parser = rule_path)]
     decision: RulePath,
@@ -63,8 +68,10 @@ impl Serve {
     }
 
     async fn serve(self) -> anyhow::Result<()> {
-        let states =
-            self.bundles.into_iter().map(|(name, path)| BundleState::new(name, &path, self.decision.clone()));
+        let ignored = Ignored::new(self.ignore);
+        let states = self.bundles.into_iter().map(|(name, path)| {
+            BundleState::new(name, Source::new(&path, ignored.clone()), self.decision.clone())
+        });
         let bundles = Arc::new(Bundles::new(states.collect()));
         bundles.refresh().await;
         let listener = TcpListener::bind(self.addr).await?;

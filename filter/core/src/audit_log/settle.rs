@@ -42,7 +42,7 @@ impl AuditLog {
     pub fn settle<T>(
         &self,
         identity: &Identity,
-        operation: &Operation<'_>,
+        operation: &Operation,
         ledger: &dyn Ledger,
         judge: impl FnMut(Calls<'_>, Timestamp) -> Judged<T>,
     ) -> Judged<T> {
@@ -70,7 +70,7 @@ impl Attempt<'_> {
     fn settle<T>(
         &mut self,
         identity: &Identity,
-        operation: &Operation<'_>,
+        operation: &Operation,
         mut judge: impl FnMut(Calls<'_>, Timestamp) -> Judged<T>,
     ) -> Judged<T> {
         for _ in 0..TRIES {

@@ -66,7 +66,7 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 // === impl Face ===
 
 impl<'a> Face<'a> {
-    pub(super) fn new(identity: &'a Identity, operation: &Operation<'a>, is_allowed: bool) -> Self {
+    pub(super) fn new(identity: &'a Identity, operation: &'a Operation, is_allowed: bool) -> Self {
         let (service, action) = operation.texts();
         let texts = [
             identity.tenant(),

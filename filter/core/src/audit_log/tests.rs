@@ -297,7 +297,7 @@ impl Workers {
         let request =
             Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
         let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
-        let operation = catalog.operation(&request);
+        let operation = catalog.admit(catalog.derive(&request), &request).unwrap().operation;
         let window = self.log.window_ns();
         let passed = self.log.settle(&identity, &operation, self, |calls, now| {
             let is_looked_at = self.random(4) == 0;
@@ -416,13 +416,13 @@ fn instants(log: &AuditLog, shared: &Shared, agent: &str) -> Vec<i64> {
     let request =
         Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))).unwrap();
     let catalog = crate::catalog::Catalog::new(Vec::new(), crate::catalog::OnUnknown::Policy);
-    let outcome: Judged<()> =
-        log.settle(&identity("acme", agent), &catalog.operation(&request), shared, |calls, _| {
-            let document = calls.document();
-            let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
-            seen = document.as_array().unwrap().iter().map(timestamp).collect();
-            Err(Denial::NoPolicy)
-        });
+    let operation = catalog.admit(catalog.derive(&request), &request).unwrap().operation;
+    let outcome: Judged<()> = log.settle(&identity("acme", agent), &operation, shared, |calls, _| {
+        let document = calls.document();
+        let timestamp = |call: &Value| call[&Value::from("timestamp")].as_i64().unwrap();
+        seen = document.as_array().unwrap().iter().map(timestamp).collect();
+        Err(Denial::NoPolicy)
+    });
     assert_eq!(outcome, Err(Denial::NoPolicy));
     seen
 }

@@ -72,6 +72,11 @@ impl UriTemplate {
         Ok(Self { regex })
     }
 
+    /// Whether `other` fits the same paths, whatever its variables are called.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.regex.as_str() == other.regex.as_str()
+    }
+
     /// Whether `path`, in its normal form, fits.
     pub fn matches(&self, path: &str) -> bool {
         self.regex.is_match(path)

@@ -56,6 +56,10 @@ pub struct Limits {
     pub bundle_bytes: usize,
     /// The longest evaluation.
     pub evaluation: Budget,
+    /// The largest body that is read where the body decides what is asked for, in bytes.
+    pub request_body_bytes: usize,
+    /// How long such a body is waited for.
+    pub body_timeout_millis: u64,
 }
 
 /// The environment of the VM: the value of a variable, if set.
@@ -141,15 +145,16 @@ fn check_decision(fields: Fields<'_>) -> (Option<RulePath>, Option<String>) {
 
 fn check_limits(node: &Node<'_>) -> Limits {
     let fields = node.fields();
-    for later in ["request_body_bytes", "body_timeout_ms"] {
-        fields.field(later).not_supported();
-    }
     let bundle_bytes = fields.field("bundle_bytes").integer(1..=(256 * MIB), 16 * MIB);
     let milliseconds = fields.field("evaluation_ms").integer(1..=10_000, 50);
+    let request_body_bytes = fields.field("request_body_bytes").integer(1..=(64 * MIB), MIB);
+    let body_timeout_millis = fields.field("body_timeout_ms").integer(1..=60_000, 5_000);
     fields.end();
     Limits {
         bundle_bytes: usize::try_from(bundle_bytes).unwrap_or(usize::MAX),
         evaluation: Budget { milliseconds },
+        request_body_bytes: usize::try_from(request_body_bytes).unwrap_or(usize::MAX),
+        body_timeout_millis,
     }
 }
 

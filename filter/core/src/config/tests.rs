@@ -16,7 +16,7 @@ const COMPLETE: &str = r#"{
   "catalog": {"on_unknown": "deny", "services": [
     {"service": "aws_s3", "hosts": ["s3.corp.example", "*.s3.corp.example:9000"], "kind": "http",
      "actions": [{"action": "PutObject", "method": "PUT", "path": "/{bucket}/{key=**}"}]}]},
-  "limits": {"bundle_bytes": 1024, "evaluation_ms": 20},
+  "limits": {"bundle_bytes": 1024, "evaluation_ms": 20, "request_body_bytes": 2048, "body_timeout_ms": 300},
   "ready_path": "/hexr-authz/ready"
 }"#;
 
@@ -61,7 +61,15 @@ fn a_complete_configuration() {
             polling: Polling { min_delay_millis: 1000, max_delay_millis: 2000 },
         })
     );
-    assert_eq!(config.limits, Limits { bundle_bytes: 1024, evaluation: Budget { milliseconds: 20 } });
+    assert_eq!(
+        config.limits,
+        Limits {
+            bundle_bytes: 1024,
+            evaluation: Budget { milliseconds: 20 },
+            request_body_bytes: 2048,
+            body_timeout_millis: 300,
+        }
+    );
     assert_eq!(config.contact.as_deref(), Some("platform-security@acme"));
     assert!(config.embedded_policy.is_some());
 }
@@ -78,7 +86,15 @@ fn defaults() {
     assert_eq!(bundle.timeout_millis, 10_000);
     assert_eq!(bundle.polling, Polling { min_delay_millis: 5000, max_delay_millis: 10_000 });
     assert_eq!(config.rule.to_string(), "data.hexr.authz.allow");
-    assert_eq!(config.limits, Limits { bundle_bytes: 16 << 20, evaluation: Budget { milliseconds: 50 } });
+    assert_eq!(
+        config.limits,
+        Limits {
+            bundle_bytes: 16 << 20,
+            evaluation: Budget { milliseconds: 50 },
+            request_body_bytes: 1 << 20,
+            body_timeout_millis: 5000,
+        }
+    );
     assert!(config.trust_domains.identity_of("spiffe://hexr.cloud/agent/a/b/c").is_ok());
 }
 
@@ -181,7 +197,46 @@ fn single_mistakes() {
         (
             "/catalog/services/0/kind",
             Some("mcp".into()),
-            "$.catalog.services[0].kind: this version knows `http` only",
+            "$.catalog.services[0].actions: an MCP server's actions are its JSON-RPC methods",
+        ),
+        (
+            "/catalog/services/0/kind",
+            Some("grpc".into()),
+            "$.catalog.services[0].kind: must be `http` or `mcp`, but is `grpc`",
+        ),
+        (
+            "/catalog/services/0/path",
+            Some("/mcp".into()),
+            "$.catalog.services[0].path: only an entry of `kind: mcp` has a path",
+        ),
+        (
+            "/catalog/services/0",
+            Some(serde_json::json!({"service": "aws_nothing", "hosts": ["x.example"]})),
+            "$.catalog.services[0].service: no service `aws_nothing` is built in",
+        ),
+        (
+            "/catalog/services/0/actions/0/headers",
+            Some(serde_json::json!(["X-Upper"])),
+            "$.catalog.services[0].actions[0].headers[0]: `X-Upper` is not a header's name",
+        ),
+        (
+            "/catalog/services/0/actions/0/json",
+            Some(serde_json::json!([{"field": "a..b"}])),
+            "$.catalog.services[0].actions[0].json[0].field: `a..b` must be keys",
+        ),
+        (
+            "/catalog/services/0/actions/0/json",
+            Some(serde_json::json!([{"field": "a", "value": null}])),
+            "$.catalog.services[0].actions[0].json[0].value: must be a text, a number or a boolean",
+        ),
+        (
+            "/catalog/services/0/actions",
+            Some(serde_json::json!([
+                {"action": "Any", "path": "/{bucket}/{key=**}"},
+                {"action": "Put", "method": "PUT", "path": "/{b}/{k=**}", "headers": ["x-copy"]}
+            ])),
+            "$.catalog.services[0].actions[1]: `Put` is never reached: whatever fits it is `Any` at \
+             `$.catalog.services[0].actions[0]` already",
         ),
         (
             "/catalog/services/0/service",

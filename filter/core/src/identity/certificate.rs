@@ -73,6 +73,12 @@ impl Certificate {
         })
     }
 
+    /// A certificate with these facts.
+    #[cfg(feature = "cases")]
+    pub(crate) fn of(uri_sans: Vec<String>, validity: Validity) -> Self {
+        Self { uri_sans, validity }
+    }
+
     /// The one URI SAN that an X.509-SVID has.
     ///
     /// # Errors
@@ -98,6 +104,12 @@ fn unix_seconds(seconds: u64) -> i64 {
 // === impl Validity ===
 
 impl Validity {
+    /// Both seconds included.
+    #[cfg(feature = "cases")]
+    pub(crate) fn between(not_before_seconds: i64, not_after_seconds: i64) -> Self {
+        Self { not_before_seconds, not_after_seconds }
+    }
+
     pub(crate) fn check(self, now: Timestamp) -> Result<(), Denial> {
         if now.unix_seconds() < self.not_before_seconds {
             return Err(Denial::ExpiredCertificate(format!(

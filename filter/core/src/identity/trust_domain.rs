@@ -38,12 +38,15 @@ impl TrustDomains {
     /// The certificate must already be verified: Envoy's TLS context does that.
     pub fn identify(&self, pem: &[u8]) -> Peer {
         match Certificate::from_pem(pem) {
-            Ok(certificate) => {
-                let identity = certificate.uri_san().and_then(|uri| self.identity_of(uri));
-                Peer::new(Some(certificate.validity()), identity)
-            }
+            Ok(certificate) => self.peer(&certificate),
             Err(error) => Peer::new(None, Err(Denial::InvalidSpiffeId(error.to_string()))),
         }
+    }
+
+    /// Tells whom a certificate speaks for that has been read.
+    pub(crate) fn peer(&self, certificate: &Certificate) -> Peer {
+        let identity = certificate.uri_san().and_then(|uri| self.identity_of(uri));
+        Peer::new(Some(certificate.validity()), identity)
     }
 
     /// Splits a SPIFFE ID by its trust domain's templates.

@@ -8,9 +8,9 @@ use regorus::{
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, source_text};
+use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text::Checker};
 use crate::audit_log::AuditLog;
-use crate::rego::{AUDIT_LOG, Position, Program, constant_path as static_path, position};
+use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +112,9 @@ impl Parsed {
     pub(super) fn new(modules: &[Module]) -> Result<Self, CompileErrors> {
         let mut parsed = Self { paths: Vec::new(), modules: Vec::new() };
         let mut errors = Vec::new();
+        let mut checker = Checker::new();
         for module in modules {
-            match parse(module) {
+            match parse(module, &mut checker) {
                 Ok((_, source)) => {
                     parsed.paths.push(module.path.clone());
                     parsed.modules.push(source);
@@ -149,6 +150,20 @@ impl Parsed {
             path: static_path(&module.package.refr),
         };
         self.paths.iter().zip(&self.modules).map(package).collect()
+    }
+
+    fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
+        let part = |(rule, tried, all): (RuleView<'_>, usize, usize)| SlowPart {
+            module: self.paths.get(rule.at.module).cloned().unwrap_or_default(),
+            line: usize::try_from(rule.at.line).unwrap_or(usize::MAX),
+            message: format!(
+                "{tried} of the {all} definitions of `data.{}` are tried one by one, because they compare no field of \
+                 the input, and no argument, with a constant (`input.tenant == \"acme\"`, `input.role in {{...}}`): \
+                 put what differs between them into data, and look it up",
+                path_text(rule.path)
+            ),
+        };
+        program.slow_rules().map(part).collect()
     }
 
     fn refused(&self, at: Position, message: String) -> CompileError {
@@ -221,7 +236,10 @@ impl Policy {
         });
         match CompileErrors::of(too_far.collect()) {
             Some(errors) => Err(errors),
-            None => Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages())),
+            None => {
+                let slow_parts = parsed.slow_parts(&program);
+                Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages(), slow_parts))
+            }
         }
     }
 }
@@ -231,18 +249,26 @@ impl Policy {
 /// # Errors
 /// When the module does not parse.
 pub fn module_header(module: &Module) -> Result<(Vec<String>, Portable<'_>), CompileError> {
-    let (portable, parsed) = parse(module)?;
+    let (portable, parsed) = parse(module, &mut Checker::new())?;
     Ok((static_path(&parsed.package.refr), portable))
 }
 
-fn parse(module: &Module) -> Result<(Portable<'_>, Ref<ParsedModule>), CompileError> {
-    source_text::check(&module.text).map_err(|refused| CompileError::Refused {
+fn parse<'m>(
+    module: &'m Module,
+    checker: &mut Checker,
+) -> Result<(Portable<'m>, Ref<ParsedModule>), CompileError> {
+    checker.check(&module.text).map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
         column: 1,
         message: refused.message,
     })?;
     Portable::parse(module).map_err(|error| CompileError::Parse(one_line(&error)))
+}
+
+fn path_text(path: &[Value]) -> String {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.as_string().ok().map(|text| &**text)).collect();
+    parts.join(".")
 }
 
 /// Whether a rule is a name and nothing else. The evaluator takes it for `NAME := true`, OPA for a mistake.

@@ -11,7 +11,7 @@ use std::{
 
 use regorus::unstable::{Module, Parser, Ref, Rule, Source};
 
-use super::compile::is_bare;
+use super::{compile::is_bare, source_text::with_separators};
 
 /// The versions of Rego.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +78,12 @@ impl<'m> Portable<'m> {
 
     /// Parses it under the operator's own path.
     fn parse_at(&self, path: &str) -> anyhow::Result<Ref<Module>> {
-        let source =
-            Source::from_contents_with_limits(path.to_owned(), self.text.to_string(), MAX_BYTES, MAX_LINES)?;
+        let source = Source::from_contents_with_limits(
+            path.to_owned(),
+            with_separators(&self.text).into_owned(),
+            MAX_BYTES,
+            MAX_LINES,
+        )?;
         let mut parser = Parser::new(&source)?;
         parser.set_max_col(MAX_COLUMN);
         if self.dialect == Dialect::V1 {

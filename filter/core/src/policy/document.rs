@@ -3,6 +3,8 @@
 use regorus::Value;
 use thiserror::Error;
 
+use super::number_text::{self, TOO_LARGE};
+
 /// A text that is used in many inputs, shared and not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(Value);
@@ -124,7 +126,7 @@ impl Data {
     /// # Errors
     /// When it is not one.
     pub fn from_json(text: &str) -> Result<Self, DataError> {
-        Self::new(Value::from_json_str(text))
+        Self::new(json(text))
     }
 
     /// Reads an object in YAML.
@@ -133,6 +135,22 @@ impl Data {
     /// When it is not one.
     pub fn from_yaml(text: &str) -> Result<Self, DataError> {
         Self::new(Value::from_yaml_str(text))
+    }
+
+    /// Reads any document in JSON as what stands at `path`.
+    ///
+    /// # Errors
+    /// When it is none, or the path is empty and it is no object.
+    pub fn from_json_at(text: &str, path: &[&str]) -> Result<Self, DataError> {
+        Self::new(Value::from_json_str(text).map(|value| nested(value, path)))
+    }
+
+    /// Reads any document in YAML as what stands at `path`.
+    ///
+    /// # Errors
+    /// When it is none, or the path is empty and it is no object.
+    pub fn from_yaml_at(text: &str, path: &[&str]) -> Result<Self, DataError> {
+        Self::new(Value::from_yaml_str(text).map(|value| nested(value, path)))
     }
 
     fn new(value: anyhow::Result<Value>) -> Result<Self, DataError> {
@@ -146,14 +164,15 @@ impl Data {
     /// This object at `path` of an otherwise empty one.
     #[must_use]
     pub fn at(self, path: &[&str]) -> Self {
-        let nest = |value, segment: &&str| {
-            let mut object = Value::new_object();
-            if let Ok(fields) = object.as_object_mut() {
-                fields.insert(Value::from(*segment), value);
-            }
-            object
-        };
-        Self(path.iter().rev().fold(self.0, nest))
+        Self(nested(self.0, path))
+    }
+
+    /// It as JSON.
+    ///
+    /// # Errors
+    /// When it has something that JSON has not.
+    pub fn to_json(&self) -> Result<String, DataError> {
+        self.0.to_json_str().map_err(|error| DataError::Syntax(error.to_string()))
     }
 
     /// Adds `other`; objects are merged, everything else may stand once.
@@ -192,6 +211,25 @@ impl Data {
             value = object.get(&Value::from(segment.as_str()))?;
         }
         Some(path.to_vec())
+    }
+}
+
+/// `value` at `path` of otherwise empty objects.
+fn nested(value: Value, path: &[&str]) -> Value {
+    path.iter().rev().fold(value, |value, segment| {
+        let mut object = Value::new_object();
+        if let Ok(fields) = object.as_object_mut() {
+            fields.insert(Value::from(*segment), value);
+        }
+        object
+    })
+}
+
+/// Reads JSON of which every number is of a size that is read.
+pub(super) fn json(text: &str) -> anyhow::Result<Value> {
+    match number_text::first_unusable(text) {
+        Some(line) => Err(anyhow::anyhow!("line {line}: {TOO_LARGE}")),
+        None => Value::from_json_str(text),
     }
 }
 

@@ -2,13 +2,34 @@
 
 use regorus::Value;
 
-use super::{CompileErrors, Data, Module, compile::Parsed};
+use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed, document::json};
 use crate::rego::{Asked, Halt, Program, term_text};
 
 /// Compiled modules over base data.
 #[derive(Debug)]
 pub struct Library {
-    program: Program,
+    pub(super) program: Program,
+    pub(super) modules: Vec<Package>,
+}
+
+/// An input, read once.
+#[derive(Clone, Debug)]
+pub struct Input(Value);
+
+/// A rule of a library.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule(usize);
+
+// === impl Input ===
+
+impl Input {
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_json(text: &str) -> Result<Self, DataError> {
+        Value::from_json_str(text).map(Self).map_err(|error| DataError::Syntax(error.to_string()))
+    }
 }
 
 /// What a library is asked.
@@ -34,7 +55,39 @@ impl Library {
     /// # Errors
     /// As [`super::Policy::compile`], but no rule has to be there.
     pub fn compile(modules: &[Module], data: &Data) -> Result<Self, CompileErrors> {
-        Ok(Self { program: Parsed::new(modules)?.compile(data)? })
+        let parsed = Parsed::new(modules)?;
+        Ok(Self { program: parsed.compile(data)?, modules: parsed.packages() })
+    }
+
+    /// The rule at `path` below `data`.
+    pub fn rule(&self, path: &[&str]) -> Option<Rule> {
+        let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
+        self.program.rule_at(&path).map(Rule)
+    }
+
+    /// Whether a rule is true; no rule is not.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn is_true(
+        &self,
+        rule: Option<Rule>,
+        input: &Input,
+        now_ns: i64,
+        is_indexed: bool,
+    ) -> Result<bool, String> {
+        let Some(Rule(rule)) = rule else { return Ok(false) };
+        let asked = Asked {
+            input: input.0.clone(),
+            now_ns,
+            seed: 0,
+            work: u64::MAX,
+            watch: &|| false,
+            is_indexed,
+            calls: None,
+        };
+        let answer = self.program.evaluate(rule, asked);
+        answer.map(|value| value == Value::Bool(true)).map_err(|halt| format!("{halt:?}"))
     }
 
     /// The document at the path, in Rego's own notation, with sets and objects in order; nothing where it is undefined.
@@ -43,9 +96,7 @@ impl Library {
     /// Why there is no answer.
     pub fn ask(&self, question: Question<'_>) -> Result<Option<String>, String> {
         let input = match question.input {
-            Some(text) => {
-                Value::from_json_str(text).map_err(|error| format!("the input is not JSON: {error}"))?
-            }
+            Some(text) => json(text).map_err(|error| format!("the input is not JSON: {error}"))?,
             None => Value::Undefined,
         };
         let path: Vec<Value> = question.path.iter().map(|part| Value::from(*part)).collect();

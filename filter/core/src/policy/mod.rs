@@ -5,15 +5,18 @@ mod dialect;
 mod document;
 mod library;
 mod memory;
+mod number_text;
 mod outcome;
 mod source_text;
+mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
-pub use library::{Library, Question};
+pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
+pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 
@@ -51,6 +54,18 @@ pub struct Policy {
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
     packages: Vec<Package>,
+    slow_parts: Vec<SlowPart>,
+}
+
+/// A part of a policy that costs more the larger it grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowPart {
+    /// The module's file.
+    pub module: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is slow, why, and how to mend it.
+    pub message: String,
 }
 
 /// What a decision takes from its caller, because the core has neither clock nor randomness.
@@ -97,7 +112,7 @@ impl Policy {
     pub fn allows(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
@@ -110,7 +125,7 @@ impl Policy {
     fn outcome(
         &self,
         identity: &Identity,
-        operation: Operation<'_>,
+        operation: &Operation,
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Outcome, Denial> {
@@ -124,13 +139,35 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let answer = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
-        let outcome = Outcome::read(&answer, Author::Platform)
-            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        let outcome =
+            self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
         Ok(outcome)
+    }
+
+    /// What in it costs more the larger it grows.
+    pub fn slow_parts(&self) -> &[SlowPart] {
+        &self.slow_parts
+    }
+
+    /// Its answer for any input, in JSON, after no calls: what tools ask.
+    ///
+    /// # Errors
+    /// As [`Self::allows`], and [`Denial::InternalError`] for what is no JSON.
+    pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
+        let input = Value::from_json_str(input)
+            .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
+        match self.read(&self.evaluate(input, moment, Calls::none())?)? {
+            Outcome::Allow(consent) => Ok(consent),
+            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+        }
+    }
+
+    fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
+        Outcome::read(answer, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
     }
 
     /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
@@ -149,9 +186,10 @@ impl Policy {
         entry: usize,
         budget: Budget,
         packages: Vec<Package>,
+        slow_parts: Vec<SlowPart>,
     ) -> Self {
         let memory = Memory::for_rule(&program.dependence(entry));
-        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages }
+        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {

@@ -1,8 +1,33 @@
 //! A look at a module's text before the parser sees it, for what the parser and the evaluator cannot be trusted with.
+//!
+//! The parser descends with every bracket, and what it makes is taken apart and freed by descending: text that nests too
+//! deep would overflow the stack. It also tries several readings of what stands first in a bracket, each from the start,
+//! so that its time can double or triple with every level. Both are told here from the tokens, without parsing.
 
-/// The deepest nesting of brackets that is parsed. The parser's time doubles with every level of nested array and
-/// set literals: twelve levels take it a tenth of a second, thirty do not end.
+mod separators;
+mod tokens;
+
+pub(crate) use separators::with_separators;
+
+use super::number_text;
+use tokens::{Token, TokenKind, Tokens};
+
+/// The deepest nesting of brackets, and of minus signs before something else than a number.
 const MAX_NESTING: usize = 12;
+/// The most operators and parts of references that stand one within the other, as all of `1 + 1 + 1` do.
+const MAX_DEPTH: usize = 200;
+/// How many times the parser may read a bracket from its start.
+const MAX_READINGS: u64 = 4096;
+/// The longest line, in bytes. The parser's own messages fail on columns that do not fit into 16 bits.
+const MAX_LINE: usize = 60_000;
+/// Lines up to this length cost the parser no more than their text, whatever stands on them.
+const SHORT_LINE: usize = 1000;
+/// The most imports of a module: each is compared with each.
+const MAX_IMPORTS: usize = 1000;
+/// What the comparison of two imports costs, as bytes read.
+const IMPORT_COST: usize = 8;
+/// How many bytes the parser may read again, in all modules of a policy: some seconds.
+const MAX_REREAD: u64 = 32 << 20;
 
 /// Why a text is not given to the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,62 +38,439 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Code,
-    Comment,
-    String,
-    RawString,
+/// Checks the modules of one policy.
+pub(crate) struct Checker {
+    /// How many bytes the parser may still read again.
+    reread_left: u64,
 }
 
-/// Checks what can be told from the text alone.
-pub(crate) fn check(text: &str) -> Result<(), Refused> {
-    let (mut nesting, mut line, mut inside) = (0_usize, 1_usize, Inside::Code);
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match (inside, byte) {
-            (Inside::Code, b'#') => inside = Inside::Comment,
-            (Inside::Code, b'"') => inside = Inside::String,
-            (Inside::Code, b'`') => inside = Inside::RawString,
-            (Inside::Code, b'[' | b'{' | b'(') => nesting += 1,
-            (Inside::Code, b']' | b'}' | b')') => nesting = nesting.saturating_sub(1),
-            (Inside::String, b'\\') => drop(bytes.next()),
-            (Inside::Comment | Inside::String, b'\n')
-            | (Inside::String, b'"')
-            | (Inside::RawString, b'`') => {
-                inside = Inside::Code;
-            }
-            _ => {}
+/// What is known of the text so far.
+struct Reading<'c> {
+    checker: &'c mut Checker,
+    line: usize,
+    line_start: usize,
+    /// How many items began on this line outside of brackets.
+    items_on_line: usize,
+    imports: usize,
+    /// The innermost bracket last; never empty.
+    levels: Vec<Level>,
+    /// Brackets and minus signs that are open.
+    nesting: usize,
+    before: Before,
+    /// Whether a line has ended since the last token.
+    at_line_start: bool,
+}
+
+/// What stands before a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// Nothing that a value could continue.
+    Nothing,
+    /// A value, with where it ends.
+    Value(usize),
+    /// A `.`, behind which every word is a name.
+    Dot,
+    /// A word behind which a body may begin.
+    If,
+}
+
+/// An open bracket, or the module around all of them.
+struct Level {
+    kind: Kind,
+    /// How many times the parser reads it from its start.
+    readings: u64,
+    place: Place,
+    /// Operators in the expression that is being read.
+    operators: usize,
+    /// The deepest of its operands.
+    deepest: usize,
+    /// The depth of the operand that is being read.
+    operand: usize,
+    /// The deepest of the expressions before.
+    done: usize,
+    /// Minus signs that cover the rest of the expression.
+    minuses: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Module,
+    /// An array, a set, an object or a comprehension.
+    Literal,
+    /// A body of statements.
+    Body,
+    /// Round brackets, and the square ones of a reference.
+    Inner,
+}
+
+/// Where in a level the parser is, as far as it reads things again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The first key or value of a literal.
+    First,
+    /// What follows a `|` of a literal, or the first statement of a body: the parser may take one for the other.
+    BehindBar,
+    /// The beginning of a statement, which may turn out to be a pattern.
+    Statement,
+    /// What is read once.
+    Settled,
+}
+
+// === impl Checker ===
+
+impl Checker {
+    pub(crate) fn new() -> Self {
+        Self { reread_left: MAX_REREAD }
+    }
+
+    /// Checks what can be told of a module from its text alone.
+    pub(crate) fn check(&mut self, text: &str) -> Result<(), Refused> {
+        // The parser takes it for the end.
+        if let Some((before, _)) = text.split_once('\0') {
+            let line = 1 + before.matches('\n').count();
+            return Err(Refused { line, message: "there is a NUL character: take it out".to_owned() });
         }
-        if byte == b'\n' {
-            line += 1;
+        let mut reading = Reading::new(self);
+        for token in Tokens::new(text) {
+            reading.token(&token)?;
         }
-        if nesting > MAX_NESTING {
-            let message = format!(
-                "brackets are nested deeper than {MAX_NESTING} levels: give the inner part a rule of its own"
-            );
-            return Err(Refused { line, message });
+        reading.end_of_line(text.len())
+    }
+}
+
+// === impl Level ===
+
+impl Level {
+    fn new(kind: Kind, readings: u64) -> Self {
+        let place = match kind {
+            Kind::Literal => Place::First,
+            Kind::Body => Place::BehindBar,
+            Kind::Module | Kind::Inner => Place::Settled,
+        };
+        Self { kind, readings, place, operators: 0, deepest: 0, operand: 0, done: 0, minuses: 0 }
+    }
+
+    /// How many times the parser reads a bracket that opens here.
+    fn readings_within(&self) -> u64 {
+        let factor = match (self.place, self.kind) {
+            (Place::BehindBar, _) => 3,
+            (Place::First | Place::Statement, _) => 2,
+            (Place::Settled, _) => 1,
+        };
+        self.readings.saturating_mul(factor)
+    }
+
+    fn depth(&self) -> usize {
+        self.done.max(self.operators + self.deepest.max(self.operand))
+    }
+
+    fn end_operand(&mut self) {
+        self.deepest = self.deepest.max(self.operand);
+        self.operand = 0;
+    }
+
+    /// Ends an expression; how many minus signs it had.
+    fn end_expression(&mut self) -> usize {
+        self.done = self.depth();
+        (self.operators, self.deepest, self.operand) = (0, 0, 0);
+        std::mem::take(&mut self.minuses)
+    }
+}
+
+// === impl Reading ===
+
+impl<'c> Reading<'c> {
+    fn new(checker: &'c mut Checker) -> Self {
+        Self {
+            checker,
+            line: 1,
+            line_start: 0,
+            items_on_line: 0,
+            imports: 0,
+            levels: vec![Level::new(Kind::Module, 1)],
+            nesting: 0,
+            before: Before::Nothing,
+            at_line_start: false,
         }
     }
-    Ok(())
+
+    fn token(&mut self, token: &Token<'_>) -> Result<(), Refused> {
+        if token.kind.begins_statement() && token.text != "in" && token.text != "(" && self.at_line_start {
+            self.begin_statement();
+        }
+        self.at_line_start &= matches!(token.kind, TokenKind::Newline | TokenKind::NewlineInText);
+        let readings = self.level().map_or(1, |level| level.readings);
+        self.reread(token.text.len(), readings.saturating_sub(1))?;
+        match token.kind {
+            TokenKind::Newline => {
+                self.end_of_line(token.at)?;
+                self.line += 1;
+                self.line_start = token.at + 1;
+                self.items_on_line = 0;
+                self.at_line_start = true;
+            }
+            TokenKind::NewlineInText => {
+                self.line += 1;
+                self.line_start = token.at + 1;
+            }
+            TokenKind::Word => self.word(token)?,
+            TokenKind::Text => self.value(token),
+            TokenKind::Number => {
+                if !number_text::is_usable(token.text) {
+                    return self.refused(number_text::TOO_LARGE.to_owned());
+                }
+                self.value(token);
+            }
+            TokenKind::Open => self.open(token)?,
+            TokenKind::Close => self.close(token),
+            TokenKind::Separator => self.separator(token),
+            TokenKind::Dot => {
+                self.operand_grows();
+                self.before = Before::Dot;
+            }
+            TokenKind::Operator => self.operator(token)?,
+            TokenKind::Sign => {
+                if matches!(self.before, Before::Value(_)) {
+                    self.operator(token)?;
+                }
+            }
+        }
+        self.check_depth()
+    }
+
+    fn level(&mut self) -> Option<&mut Level> {
+        self.levels.last_mut()
+    }
+
+    fn refused<T>(&self, message: String) -> Result<T, Refused> {
+        Err(Refused { line: self.line, message })
+    }
+
+    fn word(&mut self, token: &Token<'_>) -> Result<(), Refused> {
+        if self.before == Before::Dot {
+            self.before = Before::Value(token.end());
+            return Ok(());
+        }
+        match token.text {
+            "in" => {
+                self.operator(token)?;
+                self.settle();
+            }
+            "if" | "else" => {
+                self.end_expression();
+                self.before = Before::If;
+                if let Some(level) = self.level().filter(|level| level.kind == Kind::Module) {
+                    level.place = Place::Statement;
+                }
+            }
+            "some" | "every" => {
+                self.end_expression();
+                self.before = Before::Nothing;
+                if let Some(level) = self.level() {
+                    level.place = Place::Settled;
+                }
+            }
+            "not" | "with" | "as" | "contains" | "default" => {
+                self.end_expression();
+                self.before = Before::Nothing;
+            }
+            "import" if self.levels.len() == 1 => {
+                self.imports += 1;
+                if self.imports > MAX_IMPORTS {
+                    return self.refused(format!(
+                        "the module has more than {MAX_IMPORTS} imports: name what is used rarely in full"
+                    ));
+                }
+                self.reread(IMPORT_COST, u64::try_from(self.imports).unwrap_or(u64::MAX))?;
+                self.value(token);
+            }
+            _ => self.value(token),
+        }
+        Ok(())
+    }
+
+    /// A name, a number or a string.
+    fn value(&mut self, token: &Token<'_>) {
+        if matches!(self.before, Before::Value(_) | Before::If) {
+            self.end_expression();
+        }
+        self.before = Before::Value(token.end());
+    }
+
+    fn open(&mut self, token: &Token<'_>) -> Result<(), Refused> {
+        let kind = match (self.before, token.text) {
+            (Before::Value(_), "(") => Kind::Inner,
+            (Before::Value(end), "[") if end == token.at => Kind::Inner,
+            (Before::Value(_) | Before::If, "{") => Kind::Body,
+            (Before::Nothing | Before::Dot | Before::If, "(") => Kind::Inner,
+            (Before::Value(_) | Before::Nothing | Before::Dot | Before::If, _) => Kind::Literal,
+        };
+        let continues = matches!(self.before, Before::Value(end) if kind == Kind::Inner && (token.text == "(" || end == token.at));
+        if continues {
+            self.operand_grows();
+        } else if matches!(self.before, Before::Value(_) | Before::If) {
+            self.end_expression();
+        }
+        let readings = self.level().map_or(1, |level| level.readings_within());
+        self.levels.push(Level::new(kind, readings));
+        self.nesting += 1;
+        self.before = Before::Nothing;
+        if self.nesting > MAX_NESTING {
+            return self.refused(format!(
+                "brackets are nested deeper than {MAX_NESTING} levels: give the inner part a rule of its own"
+            ));
+        }
+        if readings > MAX_READINGS {
+            return self.refused(
+                "brackets that stand first within one another take too long to be read: give the inner part a rule of \
+                 its own"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, token: &Token<'_>) {
+        if self.levels.len() > 1
+            && let Some(mut level) = self.levels.pop()
+        {
+            self.nesting = self.nesting.saturating_sub(1 + level.end_expression());
+            let depth = level.depth() + 1;
+            if let Some(outer) = self.level() {
+                outer.operand += depth;
+                if level.kind == Kind::Body {
+                    outer.place = Place::Settled;
+                }
+            }
+        }
+        self.before = Before::Value(token.end());
+    }
+
+    /// `,`, `;` and `:`.
+    fn separator(&mut self, token: &Token<'_>) {
+        self.end_expression();
+        self.before = Before::Nothing;
+        if let Some(level) = self.level() {
+            level.place = match (token.text, level.kind, level.place) {
+                (";", Kind::Literal | Kind::Body, _) => Place::Statement,
+                (":", Kind::Literal, Place::First) => Place::First,
+                // The set or the object that a body may turn out to be.
+                (_, Kind::Body, place) => place,
+                _ => Place::Settled,
+            };
+        }
+    }
+
+    fn operator(&mut self, token: &Token<'_>) -> Result<(), Refused> {
+        if token.text == "-" && !matches!(self.before, Before::Value(_)) {
+            // It covers what follows, to the end of the expression.
+            self.nesting += 1;
+            if let Some(level) = self.level() {
+                level.minuses += 1;
+                level.operators += 1;
+            }
+            if self.nesting > MAX_NESTING {
+                return self.refused(format!(
+                    "brackets and minus signs are nested deeper than {MAX_NESTING} levels: give the inner part a rule \
+                     of its own"
+                ));
+            }
+            return Ok(());
+        }
+        let is_bar = token.text == "|";
+        if let Some(level) = self.level() {
+            level.end_operand();
+            level.operators += 1;
+            level.place = match (level.kind, level.place) {
+                (Kind::Literal, Place::First | Place::BehindBar | Place::Statement) if is_bar => {
+                    Place::BehindBar
+                }
+                (Kind::Literal | Kind::Body, Place::First | Place::BehindBar) => level.place,
+                _ => Place::Settled,
+            };
+        }
+        self.before = Before::Nothing;
+        Ok(())
+    }
+
+    /// A part of a reference, or the arguments of a call.
+    fn operand_grows(&mut self) {
+        if let Some(level) = self.level() {
+            level.operand += 1;
+        }
+    }
+
+    fn end_expression(&mut self) {
+        let minuses = self.level().map_or(0, Level::end_expression);
+        self.nesting = self.nesting.saturating_sub(minuses);
+        if self.levels.len() == 1 {
+            self.items_on_line += 1;
+        }
+    }
+
+    /// A line has ended, and what follows does not continue what stood on it.
+    fn begin_statement(&mut self) {
+        if !matches!(self.before, Before::Value(_)) {
+            return;
+        }
+        if let Some(level) = self.level() {
+            level.place = match (level.kind, level.place) {
+                (Kind::Module, _) => Place::Settled,
+                (Kind::Body, _) | (Kind::Literal, Place::Settled | Place::BehindBar) => Place::Statement,
+                (Kind::Literal | Kind::Inner, place) => place,
+            };
+        }
+    }
+
+    fn settle(&mut self) {
+        if let Some(level) = self.level()
+            && level.place == Place::Statement
+        {
+            level.place = Place::Settled;
+        }
+    }
+
+    fn check_depth(&mut self) -> Result<(), Refused> {
+        let depth = self.level().map_or(0, |level| level.depth());
+        if depth > MAX_DEPTH {
+            return self.refused(format!(
+                "more than {MAX_DEPTH} operators, brackets and parts of references stand one within the other: give a \
+                 part of the expression a rule of its own"
+            ));
+        }
+        Ok(())
+    }
+
+    fn end_of_line(&mut self, at: usize) -> Result<(), Refused> {
+        let length = at.saturating_sub(self.line_start);
+        if length > MAX_LINE {
+            return self.refused(format!(
+                "the line is longer than {MAX_LINE} bytes: break it where brackets allow it"
+            ));
+        }
+        if length > SHORT_LINE {
+            // The parser writes the line for every rule on it that it tries to read as something else.
+            self.reread(length, u64::try_from(self.items_on_line).unwrap_or(u64::MAX))?;
+        }
+        Ok(())
+    }
+
+    /// Takes account of `bytes` that the parser reads again `times` times.
+    fn reread(&mut self, bytes: usize, times: u64) -> Result<(), Refused> {
+        let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(times);
+        match self.checker.reread_left.checked_sub(cost) {
+            Some(left) => {
+                self.checker.reread_left = left;
+                Ok(())
+            }
+            None => self.refused(
+                "the parser would have to read too much again and again: write less within the first brackets of \
+                 others, and one rule to a line"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_line(text: &str, expect: Option<usize>) {
-        assert_eq!(check(text).err().map(|refused| refused.line), expect, "{text}");
-    }
-
-    #[test]
-    fn nesting() {
-        let nested = |depth: usize| format!("package p\nx := {}1{}", "[".repeat(depth), "]".repeat(depth));
-        check_line(&nested(12), None);
-        check_line(&nested(13), Some(2));
-        check_line(&format!("# {}", "[".repeat(99)), None);
-        check_line(&format!("x := \"{}\"", "[".repeat(99)), None);
-        check_line(&format!("x := `\n{}`", "[".repeat(99)), None);
-    }
-}
+mod tests;

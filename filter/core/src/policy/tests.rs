@@ -1,7 +1,7 @@
 use super::*;
 use crate::audit_log::AuditLog;
 use crate::{
-    catalog::{Action, Catalog, Host, OnUnknown, Service, UriTemplate},
+    catalog::{Action, Catalog, Derivation, Host, Kind, OnUnknown, Service, UriTemplate},
     request::Request,
 };
 
@@ -28,19 +28,25 @@ const NOW: Timestamp = Timestamp::from_unix_nanos(1_768_473_000_250_000_000);
 const MOMENT: Moment<'static> = Moment { now: NOW, seed: 0, is_over: &|| false };
 
 fn decide(policy: &Policy) -> Result<(), Denial> {
-    let action =
-        Action { action: Text::new("query"), method: None, path: UriTemplate::parse("/**").unwrap() };
+    let action = Action {
+        action: Text::new("query"),
+        method: None,
+        path: UriTemplate::parse("/**").unwrap(),
+        headers: Vec::new(),
+        json: Vec::new(),
+    };
     let service = Service {
         service: Text::new("gcp_bigquery"),
         hosts: vec![Host::parse("h").unwrap()],
-        actions: vec![action],
+        kind: Kind::Actions(vec![action]),
     };
     let catalog = Catalog::new(vec![service], OnUnknown::Deny);
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"GET"), (b":authority", b"h"), (b":path", b"/")];
     let request = Request::parse(headers.into_iter()).unwrap();
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
-    policy.allows(&identity, catalog.operation(&request), MOMENT, Calls::none()).map(drop)
+    let Derivation::Known(derived) = catalog.derive(&request) else { panic!("everything is known") };
+    policy.allows(&identity, &derived.operation, MOMENT, Calls::none()).map(drop)
 }
 
 #[track_caller]

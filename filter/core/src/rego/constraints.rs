@@ -1,12 +1,15 @@
 //! What the input must be for a definition to hold, as far as its text tells: fields that it compares with constants,
 //! itself or in a rule or function that it needs.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
 
 use regorus::Value;
 
 use super::{
-    Asked, Program,
+    Program,
     depend::Dependence,
     index::{Constraints, Index, Key, is_indexable},
     ir::{
@@ -23,10 +26,19 @@ const MAX_CONSTANTS: usize = 1024;
 
 /// How much work the value of a rule that depends on nothing may take.
 const CONSTANT_WORK: u64 = 20_000;
+/// How much all of them may take.
+const CONSTANTS_WORK: u64 = 10_000_000;
+/// How many steps are read, again and again where rules need one another. Without an index a policy is only slower.
+const MAX_STEPS: usize = 20_000_000;
 
 /// The indexes of a program's rules, for those that gain by one.
 pub(super) fn indexes(program: &Program) -> Vec<Option<Index>> {
-    let reader = Reader { program, constants: RefCell::default() };
+    let reader = Reader {
+        program,
+        constants: RefCell::default(),
+        work_left: Cell::new(CONSTANTS_WORK),
+        steps_left: Cell::new(MAX_STEPS),
+    };
     let index = |rule: &Rule| {
         let constraints: Vec<Constraints> =
             rule.definitions.iter().map(|definition| reader.definition(definition, 0)).collect();
@@ -39,6 +51,10 @@ struct Reader<'a> {
     program: &'a Program,
     /// The values of rules that depend on nothing, as far as they were asked for.
     constants: RefCell<HashMap<RuleId, Option<Value>>>,
+    /// How much work the values of such rules may still take.
+    work_left: Cell<u64>,
+    /// How many steps may still be read.
+    steps_left: Cell<usize>,
 }
 
 /// The keys that locals stand for.
@@ -47,7 +63,11 @@ type Aliases = HashMap<Slot, Key>;
 impl Reader<'_> {
     fn definition(&self, definition: &Definition, depth: usize) -> Constraints {
         let mut constraints = Constraints::new();
-        if !definition.otherwise.is_empty() {
+        let steps = &definition.body.block.steps;
+        let cost = steps.len() + definition.parameters.len() + 1;
+        let Some(steps_left) = self.steps_left.get().checked_sub(cost) else { return constraints };
+        self.steps_left.set(steps_left);
+        if !definition.otherwise.is_empty() || definition.body.prints {
             return constraints;
         }
         let mut aliases = Aliases::new();
@@ -64,7 +84,7 @@ impl Reader<'_> {
                 Pattern::Any | Pattern::Array(_) | Pattern::Object(_) => {}
             }
         }
-        for step in &definition.body.block.steps {
+        for step in steps {
             self.step(step, &mut aliases, &mut constraints, depth);
         }
         constraints
@@ -218,16 +238,9 @@ impl Reader<'_> {
         if let Some(known) = self.constants.borrow().get(&id) {
             return known.clone();
         }
-        let asked = Asked {
-            input: Value::Undefined,
-            now_ns: 0,
-            seed: 0,
-            calls: None,
-            work: CONSTANT_WORK,
-            watch: &|| false,
-            is_indexed: false,
-        };
-        let value = self.program.evaluate(id, asked).ok().filter(|value| *value != Value::Undefined);
+        let work = CONSTANT_WORK.min(self.work_left.get());
+        let (value, left) = self.program.constant(id, work);
+        self.work_left.set(self.work_left.get() - (work - left));
         self.constants.borrow_mut().insert(id, value.clone());
         value
     }

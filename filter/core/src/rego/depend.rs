@@ -6,8 +6,9 @@ use regorus::Value;
 
 use super::{
     builtins,
-    ir::{Callee, Definition, Operand, Outcome, Pattern, Rule, RuleId, Slot, StepKind},
+    ir::{Callee, Definition, Operand, Outcome, Pattern, Rule, Slot, StepKind},
     names::Tree,
+    recursion::Needs,
     visit::{self, Part},
 };
 
@@ -23,6 +24,9 @@ pub(crate) enum Clock {
     /// By the instant.
     Instant,
 }
+
+/// The most fields that are told one by one.
+const MOST_FIELDS: usize = 64;
 
 /// What a value depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,27 +49,32 @@ impl Dependence {
         self.input.is_empty() && self.clock == Clock::Not && !self.random
     }
 
+    /// Many fields are told as all of the input, so that long chains of rules do not gather long lists.
+    fn all_if_many(&mut self) {
+        if self.input.len() > MOST_FIELDS || self.input.contains("") {
+            self.input = BTreeSet::from([String::new()]);
+        }
+    }
+
     /// Adds what `other` depends on; whether that changed anything.
     fn add(&mut self, other: &Self) -> bool {
-        let before = (self.input.len(), self.clock, self.random, self.audit_log);
+        let before = self.clone();
         self.input.extend(other.input.iter().cloned());
         self.clock = self.clock.max(other.clock);
         self.random |= other.random;
         self.audit_log |= other.audit_log;
-        before != (self.input.len(), self.clock, self.random, self.audit_log)
+        self.all_if_many();
+        before != *self
     }
 }
 
 /// What each rule depends on, with what the rules that it needs depend on.
-pub(super) fn dependences(rules: &[Rule], needs: &[Vec<RuleId>]) -> Vec<Dependence> {
+pub(super) fn dependences(rules: &[Rule], needs: &Needs) -> Vec<Dependence> {
     let mut found: Vec<Dependence> = rules.iter().map(own).collect();
-    let mut users: Vec<Vec<RuleId>> = vec![Vec::new(); rules.len()];
-    for (user, needed) in needs.iter().enumerate() {
-        for id in needed {
-            users.get_mut(*id).into_iter().for_each(|users| users.push(user));
-        }
-    }
-    let mut pending: Vec<RuleId> = (0..rules.len()).collect();
+    found.resize(needs.edges.len(), Dependence::default());
+    let users = needs.reversed();
+    let mut pending: Vec<usize> = needs.in_order();
+    pending.reverse();
     while let Some(id) = pending.pop() {
         let Some(dependence) = found.get(id).cloned() else { continue };
         for user in users.get(id).into_iter().flatten() {
@@ -74,6 +83,7 @@ pub(super) fn dependences(rules: &[Rule], needs: &[Vec<RuleId>]) -> Vec<Dependen
             }
         }
     }
+    found.truncate(rules.len());
     found
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use regorus::Value;
 
 use super::{
-    ir::{Call, Callee, Operand, Outcome, Pattern, Slot, Step, StepKind},
+    ir::{Call, Callee, Hop, Operand, Outcome, Pattern, Slot, Step, StepKind},
     visit::{self, Part},
 };
 
@@ -113,12 +113,19 @@ fn needs(step: &Step, needed: &mut Vec<Operand>) {
     let mut operands: Vec<&Operand> = match &step.kind {
         // What must equal a constant is a condition already, and references that must be equal are not looked at first.
         StepKind::Equal(..) => Vec::new(),
-        StepKind::Scan(scan) => vec![&scan.source],
+        // `input.tags[_] == "a"`: with any other end the way there is not looked at first.
+        StepKind::Scan(scan) => match (scan.hops.as_slice(), &scan.result) {
+            ([Hop::Each(_)], Outcome::Match(Pattern::Equal(Operand::Constant(value))))
+                if is_scalar(value) =>
+            {
+                vec![&scan.source]
+            }
+            _ => Vec::new(),
+        },
+        StepKind::Every(every) => vec![&every.domain],
         StepKind::Truthy(operand) | StepKind::Match(_, operand) => vec![operand],
         StepKind::Call(call) => call.arguments.iter().collect(),
-        StepKind::Scan(_) | StepKind::Not(_) | StepKind::Every(_) | StepKind::With(_) | StepKind::Fail => {
-            Vec::new()
-        }
+        StepKind::Not(_) | StepKind::With(_) | StepKind::Fail => Vec::new(),
     };
     while let Some(operand) = operands.pop() {
         match operand {
@@ -133,4 +140,8 @@ fn needs(step: &Step, needed: &mut Vec<Operand>) {
             _ => {}
         }
     }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Array(_) | Value::Set(_) | Value::Object(_) | Value::Undefined)
 }

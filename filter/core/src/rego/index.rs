@@ -163,7 +163,7 @@ fn choose_keys(constraints: &[Constraints]) -> Vec<Vec<&Key>> {
         // Too many ways to look up: the rare ones are entered by one key only, the one that most have.
         let mut by_size: Vec<(usize, Vec<&Key>)> =
             sizes.into_iter().map(|(keys, size)| (size, keys)).collect();
-        by_size.sort_by(|left, right| right.0.cmp(&left.0));
+        by_size.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
         let kept: Vec<Vec<&Key>> = by_size.into_iter().take(MAX_GROUPS).map(|(_, keys)| keys).collect();
         let mut uses: BTreeMap<&Key, usize> = BTreeMap::new();
         chosen.iter().flatten().for_each(|key| *uses.entry(key).or_default() += 1);

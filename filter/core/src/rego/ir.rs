@@ -230,6 +230,8 @@ pub(super) struct Body {
     pub(super) keys: Vec<Operand>,
     /// The value. A member of a partial set has its value as the last key, and none here.
     pub(super) value: Option<Operand>,
+    /// Whether it prints: then nothing in it is skipped, so that what is an error behind it is one.
+    pub(super) prints: bool,
 }
 
 #[derive(Debug)]
@@ -244,6 +246,6 @@ pub(super) struct Keyed {
 pub(super) struct Node {
     pub(super) children: std::collections::BTreeMap<String, NodeId>,
     pub(super) rule: Option<RuleId>,
-    /// The path below `data`.
-    pub(super) path: Vec<Value>,
+    /// The node above, and the name there; none at the root.
+    pub(super) above: Option<(NodeId, Value)>,
 }

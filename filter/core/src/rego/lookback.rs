@@ -72,16 +72,16 @@ const NOTHING_KNOWN: Bounds = Bounds { back_ns: None, whose: Whose::Anyone };
 pub(super) fn looks(program: &Program, entry: RuleId) -> Vec<Look> {
     let mut reader = Reader { program, looks: Vec::new(), walks: Vec::new(), functions: 0 };
     let (mut pending, mut seen) = (vec![entry], HashSet::from([entry]));
-    while let Some(rule) = pending.pop().and_then(|id| program.rules.get(id)) {
+    while let Some(id) = pending.pop() {
         // Functions are read where they are called, because what they look at may be an argument.
-        if !matches!(rule.kind, RuleKind::Function { .. }) {
-            for definition in rule.definitions.iter().chain(&rule.default) {
-                reader.definition(definition, HashMap::new());
-            }
+        let rule = program.rules.get(id).filter(|rule| !matches!(rule.kind, RuleKind::Function { .. }));
+        for definition in rule.into_iter().flat_map(|rule| rule.definitions.iter().chain(&rule.default)) {
+            reader.definition(definition, HashMap::new());
         }
-        let id = program.rules.iter().position(|other| std::ptr::eq(other, rule));
-        for needed in id.and_then(|id| program.needs.get(id)).into_iter().flatten() {
-            if seen.insert(*needed) && program.dependence(*needed).audit_log {
+        for needed in program.needs.get(id).into_iter().flatten() {
+            // A package is gone through whatever stands in it.
+            let is_package = program.rules.get(*needed).is_none();
+            if (is_package || program.dependence(*needed).audit_log) && seen.insert(*needed) {
                 pending.push(*needed);
             }
         }

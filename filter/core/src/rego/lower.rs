@@ -1,6 +1,11 @@
 //! From parsed modules to rules: gathers the definitions that share a path, resolves and plans each of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
+    rc::Rc,
+};
 
 use regorus::{
     Value,
@@ -9,20 +14,34 @@ use regorus::{
 
 use super::{
     Problem,
+    builtins::{builtin, test_case::TEST_CASE},
     counting::Choice,
     goal::{Goal, GoalKind, Term},
     hoist,
-    ir::{Body, Definition, Keyed, Operand, Pattern, Position, Rule, RuleId, RuleKind},
+    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position, Rule, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
-    plan::{Bound, Planner, Unsafe},
+    plan::{Bound, MAX_EFFORT, Planner, Unsafe},
     resolve::Resolver,
+    test_rule::TEST_PREFIX,
 };
+
+/// What is known when rules are compiled.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// By module.
+    names: &'a [Names],
+    tree: &'a Tree,
+    declared: &'a [Declared],
+    effort_left: &'a Cell<u64>,
+}
 
 /// A rule of a module with its head taken apart.
 struct Head<'m> {
     module: usize,
     source: &'m RuleSource,
     path: Vec<String>,
+    /// How much of the path is the package's.
+    package: usize,
     keys: Vec<HeadKey<'m>>,
     /// Whether its last key is a member of a set.
     is_set: bool,
@@ -44,8 +63,10 @@ pub(super) fn lower(modules: &[Ref<Module>]) -> Result<(Tree, Vec<Rule>), Vec<Pr
         return Err(problems);
     }
     let mut rules = Vec::new();
+    let effort_left = Cell::new(MAX_EFFORT);
+    let known = Known { names: &names, tree: &tree, declared: &declared, effort_left: &effort_left };
     for (declared_rule, heads) in declared.iter().zip(by_rule.iter_mut()) {
-        rules.push(rule(declared_rule, heads, &names, &tree, &declared, &mut problems));
+        rules.push(rule(declared_rule, heads, known, &mut problems));
     }
     if problems.is_empty() { Ok((tree, rules)) } else { Err(problems) }
 }
@@ -68,7 +89,7 @@ fn heads(modules: &[Ref<Module>]) -> Vec<Head<'_>> {
                 }
             }
             let at = position(module, rule.span());
-            heads.push(Head { module, source: rule, path, keys, is_set, at });
+            heads.push(Head { module, source: rule, path, package: package.len(), keys, is_set, at });
         }
     }
     heads
@@ -129,7 +150,7 @@ fn declare<'m>(
                 message: format!("the rule `data.{}` has a second default: keep one", path.join(".")),
             });
         }
-        declared.push(Declared { path: path.clone(), kind, at: first.at, defaults: defaults.len() });
+        declared.push(Declared { path: path.clone(), kind, at: first.at });
         tree.put(&path, declared.len() - 1);
         by_rule.push(heads);
     }
@@ -161,6 +182,8 @@ fn names(modules: &[Ref<Module>], problems: &mut Vec<Problem>) -> Vec<Names> {
             .filter_map(|rule| head_path(rule_reference(rule)).constant.into_iter().next());
         rules.entry(constant_path(&module.package.refr)).or_default().extend(names);
     }
+    let rules: HashMap<Vec<String>, Rc<HashSet<String>>> =
+        rules.into_iter().map(|(package, names)| (package, Rc::new(names))).collect();
     modules
         .iter()
         .enumerate()
@@ -191,33 +214,19 @@ impl Head<'_> {
     }
 }
 
-fn rule(
-    declared: &Declared,
-    heads: &[Head<'_>],
-    names: &[Names],
-    tree: &Tree,
-    all: &[Declared],
-    problems: &mut Vec<Problem>,
-) -> Rule {
+fn rule(declared: &Declared, heads: &[Head<'_>], known: Known<'_>, problems: &mut Vec<Problem>) -> Rule {
     let (mut definitions, mut default) = (Vec::new(), None);
     for head in heads {
-        let Some(names) = names.get(head.module) else { continue };
+        let Some(names) = known.names.get(head.module) else { continue };
         match head.source {
             RuleSource::Default { args, value, .. } => {
                 let parameters: Vec<&Expr> = args.iter().map(|arg| &**arg).collect();
-                let draft = Draft {
-                    head,
-                    names,
-                    tree,
-                    declared: all,
-                    parameters,
-                    bodies: vec![(None, Some(&**value))],
-                };
+                let draft = Draft { head, names, known, parameters, bodies: vec![(None, Some(&**value))] };
                 default = draft.finish(problems);
             }
             RuleSource::Spec { head: source, bodies, .. } => {
                 for (parameters, bodies) in definitions_of(source, bodies) {
-                    let draft = Draft { head, names, tree, declared: all, parameters, bodies };
+                    let draft = Draft { head, names, known, parameters, bodies };
                     definitions.extend(draft.finish(problems));
                 }
             }
@@ -280,8 +289,7 @@ fn give_one_constant(definitions: &[Definition]) -> bool {
 struct Draft<'a, 'm> {
     head: &'a Head<'m>,
     names: &'a Names,
-    tree: &'a Tree,
-    declared: &'a [Declared],
+    known: Known<'a>,
     parameters: Vec<&'a Expr>,
     bodies: Vec<Alternative<'a>>,
 }
@@ -289,15 +297,18 @@ struct Draft<'a, 'm> {
 /// One body with its names resolved.
 struct Resolved {
     goals: Vec<Goal>,
+    /// Which of the goals make the keys.
+    key_goals: Range<usize>,
     keys: Vec<Term>,
     value: Option<Term>,
+    prints: bool,
 }
 
 // === impl Draft ===
 
 impl Draft<'_, '_> {
     fn finish(self, problems: &mut Vec<Problem>) -> Option<Definition> {
-        let mut resolver = Resolver::new(self.names, self.tree, self.declared);
+        let mut resolver = Resolver::new(self.names, self.known.tree, self.known.declared);
         let (parameters, supports) = resolver.parameters(&self.parameters);
         let mut parameter_goals = Vec::new();
         // A parameter that is not a pattern is compared with what it says.
@@ -320,7 +331,7 @@ impl Draft<'_, '_> {
             problems.append(&mut found);
             return None;
         }
-        let mut planner = Planner::new(self.tree, self.declared, locals);
+        let mut planner = Planner::new(self.known.tree, self.known.declared, locals, self.known.effort_left);
         let mut bound = Bound::default();
         let patterns: Option<Vec<Pattern>> =
             parameters.iter().map(|term| planner.parameter(term, &mut bound)).collect();
@@ -369,7 +380,9 @@ impl Draft<'_, '_> {
             .chain(*value)
             .collect();
         let (mut goals, terms) = resolver.body(body.map(|body| &*body.query), &exprs);
-        let mut terms = terms.into_iter().map(|term| {
+        let body_goals = goals.len();
+        let mut terms = terms.into_iter();
+        let mut bind = |term: Term, goals: &mut Vec<Goal>| {
             if !term.has_reference() {
                 return term;
             }
@@ -377,21 +390,22 @@ impl Draft<'_, '_> {
             let slot = resolver.fresh();
             goals.push(Goal::plain(GoalKind::Unify(Term::Local(slot), term), self.head.at));
             Term::Local(slot)
-        });
+        };
         let keys: Vec<Term> = self
             .head
             .keys
             .iter()
             .filter_map(|key| match key {
                 HeadKey::Constant(text) => Some(Term::Constant(Value::from(text.as_str()))),
-                HeadKey::Expr(_) => terms.next(),
+                HeadKey::Expr(_) => terms.next().map(|term| bind(term, &mut goals)),
             })
             .collect();
-        let given = terms.next();
-        drop(terms);
+        let key_goals = body_goals..goals.len();
+        let given = terms.next().map(|term| bind(term, &mut goals));
         let value =
             if self.head.is_set { None } else { Some(given.unwrap_or(Term::Constant(Value::Bool(true)))) };
-        Resolved { goals, keys, value }
+        let prints = body.is_some_and(|body| self.names.prints(&body.query));
+        Resolved { goals, key_goals, keys, value, prints }
     }
 
     fn plan(
@@ -401,9 +415,15 @@ impl Draft<'_, '_> {
         parameter_goals: &[Goal],
         mut bound: Bound,
     ) -> Result<Body, Vec<Unsafe>> {
-        let goals: Vec<&Goal> = parameter_goals.iter().chain(&body.goals).collect();
+        let test_case = self.test_case(body);
+        let goals: Vec<&Goal> = match &test_case {
+            Some(begin) => begin_early(planner, body, begin),
+            None => parameter_goals.iter().chain(&body.goals).collect(),
+        };
         let mut block = planner.body(&goals, &mut bound)?;
-        hoist::conditions_first(&mut block.steps);
+        if test_case.is_none() && !body.prints {
+            hoist::conditions_first(&mut block.steps);
+        }
         let mut keys = Vec::new();
         for key in &body.keys {
             keys.push(planner.head(key, &mut bound, &mut block, self.head.at)?);
@@ -412,7 +432,23 @@ impl Draft<'_, '_> {
             Some(value) => Some(planner.head(value, &mut bound, &mut block, self.head.at)?),
             None => None,
         };
-        Ok(Body { block, keys, value })
+        Ok(Body { block, keys, value, prints: body.prints })
+    }
+
+    /// What notes the cases of a parameterised test, unless it does so itself.
+    fn test_case(&self, body: &Resolved) -> Option<Goal> {
+        let test_case = Callee::Builtin(builtin(TEST_CASE)?);
+        let own = self.head.path.get(self.head.package..)?;
+        let name = own.iter().position(|part| part.starts_with(TEST_PREFIX))?;
+        let is_noted = body.goals.iter().any(|goal| {
+            matches!(&goal.kind, GoalKind::Call(Callee::Builtin(called), ..) if called.name == TEST_CASE)
+        });
+        if self.head.is_set || body.keys.is_empty() || is_noted {
+            return None;
+        }
+        let constant = own.iter().skip(name + 1).map(|part| Term::Constant(Value::from(part.as_str())));
+        let case = Term::Array(constant.chain(body.keys.iter().cloned()).collect());
+        Some(Goal::plain(GoalKind::Call(test_case, vec![case], None), self.head.at))
     }
 
     /// The body for a key that is known.
@@ -434,7 +470,30 @@ impl Draft<'_, '_> {
     }
 }
 
+/// The goals of a parameterised test, with the note of its case as early as the names of the case are known. What fails
+/// behind it is a case that has failed; what fails before it is none.
+fn begin_early<'g>(planner: &mut Planner<'_>, body: &'g Resolved, begin: &'g Goal) -> Vec<&'g Goal> {
+    let (own, rest) = body.goals.split_at(body.key_goals.start.min(body.goals.len()));
+    let (keys, rest) = rest.split_at(body.key_goals.len().min(rest.len()));
+    let mut goals = Vec::new();
+    for early in 0..=own.len() {
+        let (before, after) = own.split_at(early);
+        goals = before.iter().chain(keys).chain([begin]).collect();
+        let is_known = planner.body(&goals, &mut Bound::default()).is_ok();
+        goals.extend(after.iter().chain(rest));
+        if is_known {
+            break;
+        }
+    }
+    goals
+}
+
 fn unsafe_problem(found: Unsafe) -> Problem {
+    if found.is_too_long {
+        let message = "the bodies up to here are too long to be put into an order: write what a statement needs above \
+                       it, and shorter bodies";
+        return Problem { at: found.at, message: message.to_owned() };
+    }
     let names: Vec<String> = found.names.iter().map(|name| format!("`{name}`")).collect();
     let message = if names.is_empty() {
         "a variable here is bound nowhere: give it a value (`x := ...`, `some x in ...`)".to_owned()
@@ -442,19 +501,4 @@ fn unsafe_problem(found: Unsafe) -> Problem {
         format!("{} is bound nowhere: give it a value (`x := ...`, `some x in ...`)", names.join(", "))
     };
     Problem { at: found.at, message }
-}
-
-/// The rules at and below a path of constants.
-pub(super) fn rules_at(tree: &Tree, path: &[Value]) -> Vec<RuleId> {
-    let mut at = Tree::ROOT;
-    for part in path {
-        let Some(node) = tree.node(at) else { return Vec::new() };
-        if let Some(rule) = node.rule {
-            return vec![rule];
-        }
-        let child = part.as_string().ok().and_then(|name| node.children.get(&**name));
-        let Some(child) = child else { return Vec::new() };
-        at = *child;
-    }
-    tree.rules_below(at)
 }

@@ -10,6 +10,7 @@ mod constraints;
 mod counting;
 mod depend;
 mod goal;
+mod height;
 mod hoist;
 mod index;
 mod ir;
@@ -21,6 +22,7 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod test_rule;
 mod text;
 mod visit;
 
@@ -30,6 +32,7 @@ pub(crate) use ir::Position;
 pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
+pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
 
 use regorus::{
@@ -41,6 +44,7 @@ use builtins::{Surroundings, Work};
 use ir::{Rule, RuleId};
 use machine::Machine;
 use names::Tree;
+use recursion::Needs;
 
 /// Something that keeps modules from being compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +60,12 @@ pub(crate) struct Program {
     tree: Tree,
     data: Value,
     dependence: Vec<Dependence>,
-    /// For each rule, the rules that it needs.
-    needs: Vec<Vec<RuleId>>,
+    /// For each rule, and behind the rules for each node of the tree, what it needs.
+    needs: Vec<Vec<usize>>,
 }
+
+/// So many definitions, tried one by one, take a decision from about a microsecond to several.
+const MANY_DEFINITIONS: usize = 64;
 
 /// What an evaluation is given.
 pub(crate) struct Asked<'a> {
@@ -94,13 +101,17 @@ impl Program {
     /// that contradict each other.
     pub(crate) fn compile(modules: &[Ref<Module>], data: Value) -> Result<Self, Vec<Problem>> {
         let (tree, rules) = lower::lower(modules)?;
-        let needs = recursion::needs(&rules, &tree);
-        let recursive = recursion::recursive(&rules, &needs);
+        let needs = Needs::new(&rules, &tree);
+        let recursive = recursion::recursive(&rules, &needs, &tree);
         if !recursive.is_empty() {
             return Err(recursive);
         }
+        let too_high = height::too_high(&rules, &needs);
+        if !too_high.is_empty() {
+            return Err(too_high);
+        }
         let dependence = depend::dependences(&rules, &needs);
-        let mut program = Self { rules, tree, data, dependence, needs };
+        let mut program = Self { rules, tree, data, dependence, needs: needs.edges };
         let indexes = constraints::indexes(&program);
         for (rule, index) in program.rules.iter_mut().zip(indexes) {
             rule.index = index;
@@ -120,6 +131,15 @@ impl Program {
         })
     }
 
+    /// The rules of which many definitions are tried for every input, with how many of how many.
+    pub(crate) fn slow_rules(&self) -> impl Iterator<Item = (RuleView<'_>, usize, usize)> {
+        self.rules.iter().zip(self.rules()).filter_map(|(rule, view)| {
+            let all = rule.definitions.len();
+            let tried = rule.index.as_ref().map_or(all, index::Index::always);
+            (tried >= MANY_DEFINITIONS).then_some((view, tried, all))
+        })
+    }
+
     /// What the rule's value depends on.
     pub(crate) fn dependence(&self, rule: RuleId) -> Dependence {
         self.dependence.get(rule).cloned().unwrap_or_default()
@@ -136,6 +156,22 @@ impl Program {
     /// Where there is no answer.
     pub(crate) fn evaluate(&self, rule: RuleId, asked: Asked<'_>) -> Result<Value, Halt> {
         self.machine(asked).rule(rule)
+    }
+
+    /// The value of a rule, where it has one, and how much of the work it leaves.
+    fn constant(&self, rule: RuleId, work: u64) -> (Option<Value>, u64) {
+        let asked = Asked {
+            input: Value::Undefined,
+            now_ns: 0,
+            seed: 0,
+            calls: None,
+            work,
+            watch: &|| false,
+            is_indexed: false,
+        };
+        let mut machine = self.machine(asked);
+        let value = machine.rule(rule).ok().filter(|value| *value != Value::Undefined);
+        (value, machine.work_left())
     }
 
     /// The document at `path` below `data`: of a rule, a package, or base data.

@@ -1,10 +1,13 @@
 //! What names stand for: the packages and rules of all modules, and each module's imports.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    rc::Rc,
+};
 
 use regorus::{
     Value,
-    unstable::{Expr, Import, Module, Rule as RuleSource, RuleHead},
+    unstable::{Expr, Import, Literal, Module, Query, Rule as RuleSource, RuleHead},
 };
 
 use super::{
@@ -24,7 +27,6 @@ pub(super) struct Declared {
     pub(super) path: Vec<String>,
     pub(super) kind: RuleKind,
     pub(super) at: Position,
-    pub(super) defaults: usize,
 }
 
 /// What names mean in one module.
@@ -36,7 +38,7 @@ pub(super) struct Names {
     /// `import future.keywords`: without it, calls and what they are called with stand outside.
     pub(super) negates_bodies: bool,
     imports: HashMap<String, Imported>,
-    rules: HashSet<String>,
+    rules: Rc<HashSet<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,15 +80,27 @@ impl Tree {
         self.nodes.get(id)
     }
 
+    /// The path of a node below `data`.
+    pub(super) fn path_of(&self, id: NodeId) -> Vec<Value> {
+        let mut path = Vec::new();
+        let mut at = self.node(id);
+        while let Some((above, name)) = at.and_then(|node| node.above.as_ref()) {
+            path.push(name.clone());
+            at = self.node(*above);
+        }
+        path.reverse();
+        path
+    }
+
     /// The node at `path`, made where it is missing.
     pub(super) fn ensure(&mut self, path: &[String]) -> NodeId {
         let mut at = Self::ROOT;
-        for (depth, segment) in path.iter().enumerate() {
+        for segment in path {
             let known = self.nodes.get(at).and_then(|node| node.children.get(segment)).copied();
             at = known.unwrap_or_else(|| {
                 let id = self.nodes.len();
-                let path = path.iter().take(depth + 1).map(|part| Value::from(part.as_str())).collect();
-                self.nodes.push(Node { children: BTreeMap::new(), rule: None, path });
+                let above = Some((at, Value::from(segment.as_str())));
+                self.nodes.push(Node { children: BTreeMap::new(), rule: None, above });
                 if let Some(parent) = self.nodes.get_mut(at) {
                     parent.children.insert(segment.clone(), id);
                 }
@@ -110,16 +124,6 @@ impl Tree {
         }
         self.node(at)?.rule
     }
-
-    /// The rules at a node and below.
-    pub(super) fn rules_below(&self, id: NodeId) -> Vec<RuleId> {
-        let (mut pending, mut rules) = (vec![id], Vec::new());
-        while let Some(node) = pending.pop().and_then(|id| self.node(id)) {
-            rules.extend(node.rule);
-            pending.extend(node.children.values());
-        }
-        rules
-    }
 }
 
 // === impl Names ===
@@ -128,7 +132,7 @@ impl Names {
     pub(super) fn new(
         module: usize,
         source: &Module,
-        rules: HashSet<String>,
+        rules: Rc<HashSet<String>>,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let package = constant_path(&source.package.refr);
@@ -155,6 +159,21 @@ impl Names {
             path == ["future", "keywords"] || path == ["future", "keywords", "not"]
         });
         Self { module, package, negates_bodies, imports, rules }
+    }
+
+    /// Whether an expression is a call of `print`.
+    pub(super) fn is_print(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::Call { fcn, .. } if fcn.span().text() == "print")
+            && self.global("print").is_none()
+    }
+
+    /// Whether a body prints, or one of an `every` in it: OPA evaluates all of it then.
+    pub(super) fn prints(&self, query: &Query) -> bool {
+        query.stmts.iter().any(|statement| match &statement.literal {
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.is_print(expr),
+            Literal::Every { query, .. } => self.prints(query),
+            Literal::SomeVars { .. } | Literal::SomeIn { .. } => false,
+        })
     }
 
     /// What `name` stands for where no variable has it.

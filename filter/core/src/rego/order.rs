@@ -43,6 +43,43 @@ pub(crate) fn compare_within(left: &Value, right: &Value, steps: &mut u64) -> Op
     Some(order)
 }
 
+/// Whether two values are the same, counting as [`compare_within`] does. Only the order of sets beside objects tells the
+/// two apart, and that the values' own order is enough here.
+pub(crate) fn same_within(left: &Value, right: &Value, steps: &mut u64) -> Option<bool> {
+    *steps = steps.checked_sub(1)?;
+    Some(match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            std::ptr::eq(&raw const **left, &raw const **right)
+                || (left.len() == right.len() && all_same(left.iter(), right.iter(), steps)?)
+        }
+        (Value::Set(left), Value::Set(right)) => {
+            std::ptr::eq(&raw const **left, &raw const **right)
+                || (left.len() == right.len() && all_same(left.iter_sorted(), right.iter_sorted(), steps)?)
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            std::ptr::eq(&raw const **left, &raw const **right)
+                || (left.len() == right.len() && {
+                    let flat = |(key, value)| [key, value];
+                    all_same(left.iter_sorted().flat_map(flat), right.iter_sorted().flat_map(flat), steps)?
+                })
+        }
+        (left, right) => left == right,
+    })
+}
+
+fn all_same<'v>(
+    left: impl Iterator<Item = &'v Value>,
+    right: impl Iterator<Item = &'v Value>,
+    steps: &mut u64,
+) -> Option<bool> {
+    for (left, right) in left.zip(right) {
+        if !same_within(left, right, steps)? {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
 fn compare_all<'v>(
     left: impl IntoIterator<Item = &'v Value>,
     right: impl IntoIterator<Item = &'v Value>,

@@ -3,7 +3,7 @@
 //! The order is OPA's: as written, except that a goal waits until what it needs is bound. A goal whose variables are
 //! never bound is an error, as in OPA ("unsafe").
 
-use std::{collections::HashMap, rc::Rc};
+use std::{cell::Cell, collections::HashMap, rc::Rc};
 
 use regorus::Value;
 
@@ -24,7 +24,12 @@ pub(super) struct Planner<'a> {
     /// The operator's names of the locals. What is made here is appended without one.
     pub(super) locals: Vec<Option<String>>,
     closures: HashMap<*const Closure, Rc<Comprehension>>,
+    /// What all bodies of a program may still take to be put into an order.
+    effort_left: &'a Cell<u64>,
 }
+
+/// What finding an order for all bodies may take: some seconds.
+pub(super) const MAX_EFFORT: u64 = 300_000_000;
 
 /// Which locals are bound.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +40,8 @@ pub(super) struct Bound(Vec<bool>);
 pub(super) struct Unsafe {
     pub(super) names: Vec<String>,
     pub(super) at: Position,
+    /// Whether it is not known if something does, because it takes too long to find out.
+    pub(super) is_too_long: bool,
 }
 
 /// A goal, or a part of it, has to wait.
@@ -73,8 +80,13 @@ impl Bound {
 // === impl Planner ===
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(tree: &'a Tree, declared: &'a [Declared], locals: Vec<Option<String>>) -> Self {
-        Self { tree, declared, locals, closures: HashMap::new() }
+    pub(super) fn new(
+        tree: &'a Tree,
+        declared: &'a [Declared],
+        locals: Vec<Option<String>>,
+        effort_left: &'a Cell<u64>,
+    ) -> Self {
+        Self { tree, declared, locals, closures: HashMap::new(), effort_left }
     }
 
     pub(super) fn fresh(&mut self) -> Slot {
@@ -94,6 +106,12 @@ impl<'a> Planner<'a> {
             let before = waiting.len();
             let mut still = Vec::new();
             for goal in waiting {
+                // Most of an attempt is the copy of what is bound.
+                let effort = 8 + u64::try_from(bound.0.len() / 16).unwrap_or(u64::MAX);
+                let Some(left) = self.effort_left.get().checked_sub(effort) else {
+                    return Err(vec![Unsafe { names: Vec::new(), at: goal.at, is_too_long: true }]);
+                };
+                self.effort_left.set(left);
                 let (mut attempt, mut made) = (bound.clone(), Vec::new());
                 match self.goal(goal, &mut attempt, &mut made) {
                     Ok(()) => {
@@ -126,7 +144,7 @@ impl<'a> Planner<'a> {
         if let GoalKind::Every(every) = &goal.kind {
             every.captured.iter().for_each(|slot| note(*slot));
         }
-        Unsafe { names, at: goal.at }
+        Unsafe { names, at: goal.at, is_too_long: false }
     }
 
     fn goal(&mut self, goal: &Goal, bound: &mut Bound, steps: &mut Vec<Step>) -> Planned<()> {
@@ -745,7 +763,7 @@ impl<'a> Planner<'a> {
                 }
             });
         }
-        Unsafe { names, at }
+        Unsafe { names, at, is_too_long: false }
     }
 }
 

@@ -1,44 +1,140 @@
-//! Finds rules that need themselves. OPA refuses them, and an evaluation of one would end at its limits.
+//! What rules need, and those that need themselves. OPA refuses them, and an evaluation of one would end at its limits.
 
 use regorus::Value;
 
 use super::{
     Problem,
-    ir::{Callee, Operand, Rule, RuleId},
-    lower::rules_at,
+    ir::{Callee, NodeId, Operand, Replaced, Replacement, Rule, RuleId, Step, StepKind},
     names::Tree,
     visit::{self, Part},
 };
 
-/// For each rule, the rules that it needs.
-pub(super) fn needs(rules: &[Rule], tree: &Tree) -> Vec<Vec<RuleId>> {
-    rules
-        .iter()
-        .map(|rule| {
-            let mut needed = Vec::new();
-            visit::rule(rule, &mut |part| match part {
-                Part::Callee(Callee::Function(id)) => needed.push(id),
-                Part::Operand(Operand::Rule(id) | Operand::Keyed(id, _)) => needed.push(*id),
-                Part::Operand(Operand::Document(node, keys)) => {
-                    let Some(at) = tree.node(*node) else { return };
-                    let constants = keys.iter().map_while(|key| match key {
-                        Operand::Constant(value) => Some(value.clone()),
-                        _ => None,
-                    });
-                    let path: Vec<Value> = at.path.iter().cloned().chain(constants).collect();
-                    needed.extend(rules_at(tree, &path));
-                }
-                Part::Callee(Callee::Builtin(_)) | Part::Operand(_) | Part::Pattern(_) | Part::Step(_) => {}
-            });
-            needed.sort_unstable();
-            needed.dedup();
-            needed
-        })
-        .collect()
+/// What rules and the packages around them need.
+pub(super) struct Needs {
+    /// For each rule, and behind the rules for each node of the tree, what it needs. A node needs its rule and the nodes
+    /// below it: a rule that asks for a package needs one thing and not all that stands there.
+    pub(super) edges: Vec<Vec<usize>>,
 }
 
-pub(super) fn recursive(rules: &[Rule], needs: &[Vec<RuleId>]) -> Vec<Problem> {
-    within_cycles(needs)
+// === impl Needs ===
+
+impl Needs {
+    pub(super) fn new(rules: &[Rule], tree: &Tree) -> Self {
+        let of_node = |id: NodeId| rules.len() + id;
+        let mut edges: Vec<Vec<usize>> = rules.iter().map(|rule| needed_by(rule, tree, &of_node)).collect();
+        for node in &tree.nodes {
+            edges.push(node.rule.into_iter().chain(node.children.values().map(|id| of_node(*id))).collect());
+        }
+        Self { edges }
+    }
+
+    /// All vertices, each behind those that it needs. Those that need themselves are left out.
+    pub(super) fn in_order(&self) -> Vec<usize> {
+        let incoming = self.reversed();
+        let mut left: Vec<usize> = self.edges.iter().map(Vec::len).collect();
+        let mut order: Vec<usize> = (0..self.edges.len()).filter(|at| left.get(*at) == Some(&0)).collect();
+        let mut next = 0;
+        while let Some(at) = order.get(next).copied() {
+            next += 1;
+            for from in incoming.get(at).into_iter().flatten() {
+                let Some(count) = left.get_mut(*from) else { continue };
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    order.push(*from);
+                }
+            }
+        }
+        order
+    }
+
+    /// For each vertex, those that need it.
+    pub(super) fn reversed(&self) -> Vec<Vec<usize>> {
+        let mut reversed = vec![Vec::new(); self.edges.len()];
+        for (from, targets) in self.edges.iter().enumerate() {
+            for to in targets {
+                reversed.get_mut(*to).into_iter().for_each(|sources: &mut Vec<usize>| sources.push(from));
+            }
+        }
+        reversed
+    }
+}
+
+fn needed_by(rule: &Rule, tree: &Tree, of_node: &dyn Fn(NodeId) -> usize) -> Vec<usize> {
+    let mut needed = Vec::new();
+    visit::rule(rule, &mut |part| match part {
+        Part::Callee(Callee::Function(id)) => needed.push(id),
+        Part::Operand(Operand::Rule(id) | Operand::Keyed(id, _)) => needed.push(*id),
+        Part::Operand(Operand::Document(node, keys)) => {
+            let constants = keys.iter().map_while(|key| match key {
+                Operand::Constant(value) => Some(value),
+                _ => None,
+            });
+            needed.extend(match at(tree, *node, constants) {
+                Some(At::Rule(id)) => Some(id),
+                Some(At::Node(id)) => Some(of_node(id)),
+                None => None,
+            });
+        }
+        Part::Callee(Callee::Builtin(_)) | Part::Operand(_) | Part::Pattern(_) | Part::Step(_) => {}
+    });
+    needed.sort_unstable();
+    needed.dedup();
+    needed
+}
+
+enum At {
+    Rule(RuleId),
+    Node(NodeId),
+}
+
+/// What stands at constants below a node; nothing where only base data can.
+fn at<'v>(tree: &Tree, node: NodeId, constants: impl Iterator<Item = &'v Value>) -> Option<At> {
+    let mut at = node;
+    for part in constants {
+        let node = tree.node(at)?;
+        if let Some(rule) = node.rule {
+            return Some(At::Rule(rule));
+        }
+        at = part.as_string().ok().and_then(|name| node.children.get(&**name)).copied()?;
+    }
+    Some(tree.node(at)?.rule.map_or(At::Node(at), At::Rule))
+}
+
+/// For each rule, the rules in whose place its `with`s put something, and those that would stand in it. For OPA it needs
+/// them too.
+fn replaced(rules: &[Rule], tree: &Tree) -> Vec<Vec<usize>> {
+    let of_rule = |rule: &Rule| {
+        let mut replaced = Vec::new();
+        visit::rule(rule, &mut |part| {
+            let Part::Step(Step { kind: StepKind::With(with), .. }) = part else { return };
+            for replacement in &with.replacements {
+                match replacement {
+                    Replacement::Data(path, _) => match at(tree, Tree::ROOT, path.iter()) {
+                        Some(At::Rule(id)) => replaced.push(id),
+                        Some(At::Node(node)) => replaced.push(rules.len() + node),
+                        None => {}
+                    },
+                    Replacement::Function(Replaced::Function(id), _)
+                    | Replacement::Constant(Replaced::Function(id), _) => replaced.push(*id),
+                    Replacement::Input(..)
+                    | Replacement::Function(Replaced::Builtin(_), _)
+                    | Replacement::Constant(Replaced::Builtin(_), _) => {}
+                }
+            }
+        });
+        replaced
+    };
+    rules.iter().map(of_rule).collect()
+}
+
+pub(super) fn recursive(rules: &[Rule], needs: &Needs, tree: &Tree) -> Vec<Problem> {
+    let mut with_replaced = Needs { edges: needs.edges.clone() };
+    for (edges, mut replaced) in with_replaced.edges.iter_mut().zip(replaced(rules, tree)) {
+        edges.append(&mut replaced);
+        edges.sort_unstable();
+        edges.dedup();
+    }
+    within_cycles(&with_replaced.edges, &with_replaced.reversed())
         .into_iter()
         .filter_map(|id| rules.get(id))
         .map(|rule| Problem {
@@ -48,17 +144,11 @@ pub(super) fn recursive(rules: &[Rule], needs: &[Vec<RuleId>]) -> Vec<Problem> {
         .collect()
 }
 
-/// The rules that can reach themselves: what is left when everything that needs nothing left is taken away, from both
+/// The vertices that can reach themselves: what is left when everything that needs nothing left is taken away, from both
 /// ends.
-fn within_cycles(edges: &[Vec<usize>]) -> Vec<usize> {
-    let mut reversed = vec![Vec::new(); edges.len()];
-    for (from, targets) in edges.iter().enumerate() {
-        for to in targets {
-            reversed.get_mut(*to).into_iter().for_each(|sources: &mut Vec<usize>| sources.push(from));
-        }
-    }
+fn within_cycles(edges: &[Vec<usize>], reversed: &[Vec<usize>]) -> Vec<usize> {
     let mut removed = vec![false; edges.len()];
-    for (outgoing, incoming) in [(edges, reversed.as_slice()), (reversed.as_slice(), edges)] {
+    for (outgoing, incoming) in [(edges, reversed), (reversed, edges)] {
         let live = |removed: &[bool], at: usize| !removed.get(at).copied().unwrap_or(true);
         let mut left: Vec<usize> =
             outgoing.iter().map(|targets| targets.iter().filter(|to| live(&removed, **to)).count()).collect();

@@ -44,6 +44,8 @@ struct Scope {
     free: HashMap<String, Slot>,
     /// The names that occur in the body itself, outside of the bodies within it.
     direct: HashSet<String>,
+    /// The names that the body declares, above or below: no rule is meant by them in it.
+    declares: HashSet<String>,
     captured: BTreeSet<Slot>,
     unused: HashMap<String, Position>,
 }
@@ -96,13 +98,10 @@ impl<'a> Resolver<'a> {
         self.locals.len() - 1
     }
 
-    pub(super) fn is_named(&self, slot: Slot) -> bool {
-        self.locals.get(slot).is_some_and(Option::is_some)
-    }
-
     fn scoped(&mut self, query: Option<&Query>, terms: &[&Expr]) -> (Resolved, Vec<Term>) {
         let mut scope = Scope::default();
         query.into_iter().for_each(|query| direct_names(query, &mut scope.direct));
+        query.into_iter().for_each(|query| declared_names(query, &mut scope.declares));
         terms.iter().for_each(|term| expression_names(term, &mut scope.direct));
         self.scopes.push(scope);
         self.bodies.push(Vec::new());
@@ -112,13 +111,17 @@ impl<'a> Resolver<'a> {
         let terms = terms.iter().map(|term| self.term(term)).collect();
         let goals = self.bodies.pop().unwrap_or_default();
         let scope = self.scopes.pop().unwrap_or_default();
-        for (name, at) in scope.unused {
+        self.unused(&scope);
+        (Resolved { goals, captured: scope.captured.into_iter().collect() }, terms)
+    }
+
+    fn unused(&mut self, scope: &Scope) {
+        for (name, at) in &scope.unused {
             self.problems.push(Problem {
-                at,
+                at: *at,
                 message: format!("the variable `{name}` is declared and not used: take the declaration out"),
             });
         }
-        (Resolved { goals, captured: scope.captured.into_iter().collect() }, terms)
     }
 
     fn at(&self, span: &Span) -> Position {
@@ -139,6 +142,13 @@ impl<'a> Resolver<'a> {
     // --- statements
 
     fn statement(&mut self, statement: &LiteralStmt) {
+        if let Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } = &statement.literal
+            && let Expr::Call { params, span, .. } = &**expr
+            && self.names.is_print(expr)
+        {
+            // As in OPA, neither `not` nor `with` means anything here.
+            return self.print(params, span);
+        }
         let with: Vec<WithTerm> =
             statement.with_mods.iter().filter_map(|modifier| self.with(modifier)).collect();
         let with = Rc::new(with);
@@ -146,11 +156,7 @@ impl<'a> Resolver<'a> {
         match &statement.literal {
             Literal::SomeVars { vars, .. } => {
                 for variable in vars {
-                    self.declare(variable, false);
-                    let at = self.at(variable);
-                    if let Some(scope) = self.scopes.last_mut() {
-                        scope.unused.insert(variable.text().to_owned(), at);
-                    }
+                    self.declare_to_use(variable);
                 }
             }
             Literal::SomeIn { span, key, value, collection } => {
@@ -217,11 +223,28 @@ impl<'a> Resolver<'a> {
     }
 
     fn every(&mut self, span: &Span, key: Option<&Span>, value: &Span, domain: &Expr, query: &Query) {
+        let names: HashSet<String> =
+            key.into_iter().chain([value]).map(|name| name.text().to_owned()).collect();
+        let mut in_domain = HashSet::new();
+        expression_names(domain, &mut in_domain);
+        for name in names.intersection(&in_domain) {
+            // As in OPA: what the iteration is over means neither its own variables nor rules of their names.
+            if name != "_" && !self.is_variable(name) {
+                self.problem(
+                    span,
+                    format!(
+                        "`{name}` is bound nowhere outside of this `every`: give one of them another name"
+                    ),
+                );
+            }
+        }
+        self.scopes.push(Scope { declares: names, ..Scope::default() });
         let domain = self.term(domain);
+        self.scopes.pop();
         self.scopes.push(Scope::default());
         let named = |this: &mut Self, name: &Span| match name.text() {
             "_" => this.fresh(),
-            _ => this.declare(name, false),
+            _ => this.declare_to_use(name),
         };
         let key = match key {
             Some(key) => named(self, key),
@@ -230,6 +253,7 @@ impl<'a> Resolver<'a> {
         let value = named(self, value);
         let (body, _) = self.scoped(Some(query), &[]);
         let own = self.scopes.pop().unwrap_or_default();
+        self.unused(&own);
         let captured = body.captured.into_iter().filter(|slot| *slot != key && *slot != value);
         let captured: BTreeSet<Slot> = captured.chain(own.captured).collect();
         let every =
@@ -245,11 +269,6 @@ impl<'a> Resolver<'a> {
             Expr::BoolExpr { op: BoolOp::Eq, lhs, rhs, .. } => {
                 let (left, right) = (self.term(lhs), self.term(rhs));
                 Some(GoalKind::Equal(left, right))
-            }
-            Expr::Call { fcn, params, span, .. }
-                if fcn.span().text() == "print" && self.names.global("print").is_none() =>
-            {
-                return self.print(params, span);
             }
             other => match self.call(other, true) {
                 Some(call) => call,
@@ -375,6 +394,14 @@ impl<'a> Resolver<'a> {
                 if path == ["set"] && params.is_empty() {
                     return None;
                 }
+                if path.first().is_some_and(|root| self.is_variable(root)) {
+                    let name = path.join(".");
+                    let message = format!(
+                        "a variable stands for `{name}` here, and cannot be called: rename the variable"
+                    );
+                    self.problem(span, message);
+                    return Some(None);
+                }
                 let Some((callee, arity)) = self.callee(&path) else {
                     let name = path.join(".");
                     let message = format!(
@@ -430,6 +457,19 @@ impl<'a> Resolver<'a> {
                 (operator("internal.member_3"), vec![key, value, collection])
             }
             Expr::UnaryExpr { expr, .. } if !matches!(&**expr, Expr::Number { .. }) => {
+                let is_operation = matches!(
+                    &**expr,
+                    Expr::ArithExpr { .. }
+                        | Expr::BinExpr { .. }
+                        | Expr::BoolExpr { .. }
+                        | Expr::Membership { .. }
+                );
+                if is_operation {
+                    // In OPA it covers the next term only, and no brackets.
+                    let message =
+                        "a `-` before more than one term is read in another way than in OPA: write `0 - x`";
+                    self.problem(expr.span(), message.to_owned());
+                }
                 let term = self.term(expr);
                 let zero = Term::Constant(Value::from(0_i64));
                 return Some(operator("minus").map(|minus| GoalKind::Call(minus, vec![zero, term], None)));
@@ -515,7 +555,7 @@ impl<'a> Resolver<'a> {
             "_" => Term::Local(self.fresh()),
             text => match self.local(text) {
                 Some(slot) => Term::Local(slot),
-                None => match self.names.global(text) {
+                None => match self.names.global(text).filter(|_| !self.is_declared_around(text)) {
                     Some(global) => Term::Reference(Box::new(global_reference(global))),
                     None => Term::Local(self.free(text)),
                 },
@@ -577,6 +617,25 @@ impl<'a> Resolver<'a> {
     }
 
     // --- variables
+
+    /// Whether a body around here declares `name`, be it below: then no rule is meant by it.
+    fn is_declared_around(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.declares.contains(name))
+    }
+
+    /// Whether `name` is declared, here or anywhere in the bodies around.
+    fn is_variable(&self, name: &str) -> bool {
+        self.is_declared_around(name) || self.scopes.iter().any(|scope| scope.declared.contains_key(name))
+    }
+
+    fn declare_to_use(&mut self, name: &Span) -> Slot {
+        let slot = self.declare(name, false);
+        let at = self.at(name);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.unused.insert(name.text().to_owned(), at);
+        }
+        slot
+    }
 
     /// The local that `name` stands for, where one is known.
     fn local(&mut self, name: &str) -> Option<Slot> {
@@ -642,19 +701,7 @@ impl<'a> Resolver<'a> {
 
     /// Declares the variables of a pattern.
     fn declare_pattern(&mut self, pattern: &Expr, is_parameter: bool) {
-        let mut pending = vec![pattern];
-        let mut found = Vec::new();
-        while let Some(part) = pending.pop() {
-            match part {
-                Expr::Var { span, .. } if span.text() != "_" => found.push(span),
-                Expr::Array { items, .. } | Expr::Set { items, .. } => {
-                    pending.extend(items.iter().map(|item| &**item));
-                }
-                Expr::Object { fields, .. } => pending.extend(fields.iter().map(|(_, _, value)| &**value)),
-                _ => {}
-            }
-        }
-        found.into_iter().rev().for_each(|name| {
+        pattern_variables(pattern).into_iter().for_each(|name| {
             self.declare(name, is_parameter);
         });
     }
@@ -728,6 +775,46 @@ fn direct_names(query: &Query, names: &mut HashSet<String>) {
         }
         statement.with_mods.iter().for_each(|with| expression_names(&with.r#as, names));
     }
+}
+
+/// The names that the statements of a body declare, with those of an `every`'s body, as OPA counts them.
+fn declared_names(query: &Query, names: &mut HashSet<String>) {
+    for statement in &query.stmts {
+        match &statement.literal {
+            Literal::SomeVars { vars, .. } => names.extend(vars.iter().map(|name| name.text().to_owned())),
+            Literal::SomeIn { key, value, .. } => {
+                key.iter().chain([value]).for_each(|pattern| pattern_names(pattern, names));
+            }
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
+                if let Expr::AssignExpr { op: AssignOp::ColEq, lhs, .. } = &**expr {
+                    pattern_names(lhs, names);
+                }
+            }
+            Literal::Every { query, .. } => declared_names(query, names),
+        }
+    }
+}
+
+fn pattern_names(pattern: &Expr, names: &mut HashSet<String>) {
+    names.extend(pattern_variables(pattern).into_iter().map(|name| name.text().to_owned()));
+}
+
+/// The variables of a pattern, in their order.
+fn pattern_variables(pattern: &Expr) -> Vec<&Span> {
+    let mut pending = vec![pattern];
+    let mut found = Vec::new();
+    while let Some(part) = pending.pop() {
+        match part {
+            Expr::Var { span, .. } if span.text() != "_" => found.push(span),
+            Expr::Array { items, .. } | Expr::Set { items, .. } => {
+                pending.extend(items.iter().map(|item| &**item));
+            }
+            Expr::Object { fields, .. } => pending.extend(fields.iter().map(|(_, _, value)| &**value)),
+            _ => {}
+        }
+    }
+    found.reverse();
+    found
 }
 
 fn expression_names(expr: &Expr, names: &mut HashSet<String>) {

@@ -1,7 +1,6 @@
 //! The bundles that are served, kept as new as their folders.
 
 use std::{
-    path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -76,8 +75,8 @@ impl Bundles {
 // === impl BundleState ===
 
 impl BundleState {
-    pub(super) fn new(name: String, path: &Path, rule: RulePath) -> Self {
-        Self { name, source: Source::new(path), rule, served: RwLock::default() }
+    pub(super) fn new(name: String, source: Source, rule: RulePath) -> Self {
+        Self { name, source, rule, served: RwLock::default() }
     }
 
     pub(super) fn name(&self) -> &str {

@@ -67,7 +67,8 @@ fn range(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
 
 fn range_step(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let [from, to, step] = operands(arguments)?;
-    (whole(from, 1)?, whole(to, 2)?);
+    whole(from, 1)?;
+    whole(to, 2)?;
     let step = whole(step, 3)?;
     if !step.is_positive() {
         return Err(Failure::undefined("numbers.range_step: step must be a positive integer"));

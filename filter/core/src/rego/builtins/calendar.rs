@@ -41,8 +41,9 @@ impl Moment {
     pub(super) fn zone(self) -> (i64, String) {
         let Some(utc) = DateTime::from_timestamp(self.unix, 0) else { return (0, "UTC".to_owned()) };
         let offset = self.place.offset_from_utc_datetime(&utc.naive_utc());
-        let name = offset.abbreviation().unwrap_or("UTC").to_owned();
-        (i64::from(offset.fix().local_minus_utc()), name)
+        let seconds = i64::from(offset.fix().local_minus_utc());
+        let name = offset.abbreviation().map_or_else(|| unnamed(seconds), str::to_owned);
+        (seconds, name)
     }
 
     pub(super) fn civil(self) -> Civil {
@@ -71,6 +72,15 @@ impl Moment {
             offset => zone(local - offset),
         };
         Self { unix: local - offset, nanosecond, place }
+    }
+}
+
+/// Zones without a name of their own are called by their hours, and minutes if there are some.
+fn unnamed(offset: i64) -> String {
+    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
+    match minutes % 60 {
+        0 => format!("{sign}{:02}", minutes / 60),
+        rest => format!("{sign}{:02}{rest:02}", minutes / 60),
     }
 }
 

@@ -124,7 +124,7 @@ pub(super) fn base64(text: &str, url: bool, work: &mut Work) -> Result<Vec<u8>, 
     work.spend_on_new_text(text.len())?;
     let illegal = || Failure::undefined("illegal base64 data");
     let symbols: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
-    if symbols.len() % 4 != 0 {
+    if !symbols.len().is_multiple_of(4) {
         return Err(illegal());
     }
     let padding = symbols.iter().rev().take_while(|byte| **byte == b'=').count();
@@ -253,14 +253,13 @@ fn urlquery_encode_object(surroundings: &mut Surroundings, arguments: &[Value]) 
     let work = &mut surroundings.work;
     let mut parameters: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for (key, value) in crate::rego::order::sorted_entries(entries.iter()) {
-        let values = match value {
-            Value::String(text) => vec![&**text],
-            other => {
-                let wrong =
-                    || Failure::undefined("operand 1 values must be string, array[string], or set[string]");
-                let items = elements(other).ok_or_else(wrong)?;
-                items.into_iter().map(|item| text(item, 1).map(|text| &**text)).collect::<Result<_, _>>()?
-            }
+        let values = if let Value::String(text) = value {
+            vec![&**text]
+        } else {
+            let wrong =
+                || Failure::undefined("operand 1 values must be string, array[string], or set[string]");
+            let items = elements(value).ok_or_else(wrong)?;
+            items.into_iter().map(|item| text(item, 1).map(|text| &**text)).collect::<Result<_, _>>()?
         };
         parameters.insert(key_text(key, work)?, values);
     }

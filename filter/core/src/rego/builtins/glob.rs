@@ -74,6 +74,11 @@ fn glob_match(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     glob.matches(subject, work).map(Value::from)
 }
 
+#[cfg(test)]
+pub(super) fn is_glob(pattern: &str) -> bool {
+    Glob::compile(pattern, &[]).is_some()
+}
+
 fn delimiter(value: &Value) -> Result<char, Failure> {
     let text = text(value, 2)?;
     let mut chars = text.chars();

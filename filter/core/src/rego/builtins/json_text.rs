@@ -339,11 +339,7 @@ impl Writer<'_, '_> {
 
 /// The text of an object's key: strings as they are, other values as JSON.
 pub(super) fn key_text(key: &Value, work: &mut Work) -> Result<String, Failure> {
-    match key {
-        Value::String(text) => {
-            work.spend_on_new_text(text.len())?;
-            Ok(text.to_string())
-        }
-        other => write(other, None, work),
-    }
+    let Value::String(text) = key else { return write(key, None, work) };
+    work.spend_on_new_text(text.len())?;
+    Ok(text.to_string())
 }

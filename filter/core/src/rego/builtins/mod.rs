@@ -9,12 +9,17 @@ mod arrays;
 mod big_float;
 mod calendar;
 mod comparison;
+mod crypto;
 mod duration;
 mod encoding;
 mod float_text;
 mod glob;
 mod graph;
+mod json_patch;
+mod json_paths;
 mod json_text;
+mod jwk;
+mod jwt;
 mod letter_case;
 mod net;
 mod number;
@@ -27,9 +32,11 @@ mod regex_dialect;
 mod replace;
 mod semver;
 mod sets;
+mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
+pub(super) mod test_case;
 mod time;
 mod time_layout;
 mod types;
@@ -39,6 +46,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use regorus::Value;
 
+use super::order::same_within;
+
 /// What builtins may use besides their arguments; one for each evaluation.
 pub(crate) struct Surroundings {
     pub(crate) now_ns: i64,
@@ -47,6 +56,8 @@ pub(crate) struct Surroundings {
     /// `rand.intn` and `uuid.rfc4122` give the same answer for the same arguments throughout an evaluation.
     random_integers: HashMap<(String, u64), u64>,
     uuids: BTreeMap<Value, Value>,
+    /// The cases of a parameterised test that were begun.
+    pub(crate) test_cases: Vec<Value>,
 }
 
 /// Random numbers that follow from a seed.
@@ -69,9 +80,6 @@ pub(crate) enum Failure {
     /// Ends the evaluation with an error: OPA halts too, or its answer is not known here.
     Fatal(String),
 }
-
-/// Whether a pattern is one that OPA reads alike: others end an evaluation.
-pub(crate) use regex_dialect::regex_is_common;
 
 pub(crate) type Outcome = Result<Value, Failure>;
 
@@ -98,9 +106,13 @@ const DOMAINS: &[&[Builtin]] = &[
     arithmetic::BUILTINS,
     arrays::BUILTINS,
     comparison::BUILTINS,
+    crypto::BUILTINS,
     encoding::BUILTINS,
     glob::BUILTINS,
     graph::BUILTINS,
+    json_patch::BUILTINS,
+    json_paths::BUILTINS,
+    jwt::BUILTINS,
     net::BUILTINS,
     objects::BUILTINS,
     random::BUILTINS,
@@ -109,6 +121,7 @@ const DOMAINS: &[&[Builtin]] = &[
     sets::BUILTINS,
     sprintf::BUILTINS,
     strings::BUILTINS,
+    test_case::BUILTINS,
     time::BUILTINS,
     types::BUILTINS,
     units::BUILTINS,
@@ -120,8 +133,21 @@ pub(crate) fn builtin(name: &str) -> Option<&'static Builtin> {
 }
 
 /// The names of all builtins.
+#[cfg(test)]
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     DOMAINS.iter().flat_map(|domain| domain.iter()).map(|builtin| builtin.name)
+}
+
+/// Whether OPA reads a regular expression as it is read here. Others end an evaluation.
+#[cfg(test)]
+pub(crate) fn regex_is_common(pattern: &str) -> bool {
+    matches!(regex_dialect::read(pattern), regex_dialect::Reading::Common(_))
+}
+
+/// Whether a pattern is a glob, for OPA and here alike.
+#[cfg(test)]
+pub(crate) fn glob_is_common(pattern: &str) -> bool {
+    glob::is_glob(pattern)
 }
 
 // === impl Builtin ===
@@ -150,6 +176,7 @@ impl Surroundings {
             work,
             random_integers: HashMap::new(),
             uuids: BTreeMap::new(),
+            test_cases: Vec::new(),
         }
     }
 }
@@ -172,6 +199,11 @@ impl Random {
 impl Work {
     pub(crate) fn new(units: u64) -> Self {
         Self { left: units }
+    }
+
+    /// What has not been spent.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
     }
 
     /// Pays for what follows.
@@ -205,6 +237,15 @@ impl Work {
     #[inline]
     pub(crate) fn spend_on_new_text(&mut self, bytes: usize) -> Result<(), Failure> {
         self.spend(1 + bytes as u64 / 16)
+    }
+
+    /// Whether two values are the same; costs what has to be looked at.
+    pub(crate) fn same(&mut self, left: &Value, right: &Value) -> Result<bool, Failure> {
+        let most = self.left.saturating_mul(8).saturating_add(7);
+        let mut steps = most;
+        let same = same_within(left, right, &mut steps).ok_or(Failure::OutOfBudget)?;
+        self.spend((most - steps) / 8)?;
+        Ok(same)
     }
 
     /// Pays for looking at all of a value once. Parts that it shares count as often as they are reached.

@@ -4,7 +4,7 @@
 //! rounded to a float when it becomes a value.
 
 use num_bigint::BigInt;
-use num_traits::{Signed, ToPrimitive, Zero};
+use num_traits::{ToPrimitive, Zero};
 use regorus::{Rc, Value};
 
 use super::big_float::{BigFloat, Decimal};
@@ -63,10 +63,11 @@ pub(super) fn from_decimal(decimal: &Decimal, work: &mut Work) -> Outcome {
 pub(super) fn from_text(text: &str, work: &mut Work) -> Outcome {
     work.spend_on_text(text.len())?;
     let plain = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if !plain.is_empty() && plain.len() <= 18 && plain.bytes().all(|byte| byte.is_ascii_digit()) {
-        if let Ok(integer) = text.parse::<i64>() {
-            return Ok(Value::from(integer));
-        }
+    if !plain.is_empty()
+        && plain.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(integer) = text.parse::<i64>()
+    {
+        return Ok(Value::from(integer));
     }
     let decimal =
         Decimal::parse(text).ok_or_else(|| Failure::undefined(format!("`{text}` is not a number")))?;
@@ -172,14 +173,6 @@ impl Numeric {
             Self::Integer(integer) => *integer == 0,
             Self::Big(big) => big.is_zero(),
             Self::Float(float) => *float == 0.0,
-        }
-    }
-
-    pub(super) fn is_negative(&self) -> bool {
-        match self {
-            Self::Integer(integer) => *integer < 0,
-            Self::Big(big) => big.is_negative(),
-            Self::Float(float) => float.is_sign_negative(),
         }
     }
 }

@@ -24,9 +24,10 @@ fn get(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
         return Err(mismatch(1, "object", object));
     }
     surroundings.work.weigh(path)?;
-    let found = match path {
-        Value::Array(path) => path.iter().try_fold(object, element),
-        key => element(object, key),
+    let found = if let Value::Array(path) = path {
+        path.iter().try_fold(object, element)
+    } else {
+        element(object, path)
     };
     Ok(found.unwrap_or(default).clone())
 }

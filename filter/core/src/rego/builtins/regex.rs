@@ -25,7 +25,10 @@ pub(super) const BUILTINS: &[Builtin] = &[
 const MOST_KEPT: usize = 64;
 
 /// How large a compiled pattern may be, in bytes.
-const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 1 << 19;
+
+/// What a pattern may keep to search faster, in bytes.
+const MOST_CACHED_BYTES: usize = 1 << 17;
 
 thread_local! {
     static KEPT: RefCell<Vec<(String, Rc<Compiled>)>> = const { RefCell::new(Vec::new()) };
@@ -35,6 +38,7 @@ struct Compiled {
     regex: Regex,
     /// What all its positions agree on with Go, and not only whether it matches.
     is_exact: bool,
+    size: u64,
 }
 
 fn compiled(pattern: &str, exactly: bool, work: &mut Work) -> Result<Rc<Compiled>, Failure> {
@@ -69,10 +73,10 @@ fn compile(pattern: &str, work: &mut Work) -> Result<Compiled, Failure> {
             work.spend(1_000 + size.saturating_mul(40))?;
             let regex = RegexBuilder::new(&text)
                 .size_limit(MOST_BYTES)
-                .dfa_size_limit(MOST_BYTES)
+                .dfa_size_limit(MOST_CACHED_BYTES)
                 .build()
                 .map_err(|_| Failure::fatal(format!("`{pattern}` is too large")))?;
-            Ok(Compiled { regex, is_exact })
+            Ok(Compiled { regex, is_exact, size })
         }
         Reading::Invalid => Err(Failure::undefined(format!("`{pattern}` is no regular expression"))),
         Reading::Unknown => Err(Failure::fatal(format!(
@@ -81,9 +85,13 @@ fn compile(pattern: &str, work: &mut Work) -> Result<Compiled, Failure> {
     }
 }
 
-/// Pays for a search. Searching is linear in the text, and in the pattern at worst.
-fn pay(pattern: &str, subject: &str, work: &mut Work) -> Result<(), Failure> {
-    work.spend(4 + (subject.len() as u64).saturating_mul(1 + pattern.len() as u64 / 32) / 8)
+// === impl Compiled ===
+
+impl Compiled {
+    /// Pays for a search, which is linear in the text, and in the pattern at worst.
+    fn pay(&self, subject: &str, work: &mut Work) -> Result<(), Failure> {
+        work.spend(4 + (subject.len() as u64).saturating_mul(1 + self.size / 16) / 8)
+    }
 }
 
 fn regex_match(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
@@ -91,7 +99,7 @@ fn regex_match(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome 
     let (pattern, subject) = (text(pattern, 1)?, text(subject, 2)?);
     let work = &mut surroundings.work;
     let compiled = compiled(pattern, false, work)?;
-    pay(pattern, subject, work)?;
+    compiled.pay(subject, work)?;
     Ok(Value::from(compiled.regex.is_match(subject)))
 }
 
@@ -111,7 +119,7 @@ fn split(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let (pattern, subject) = (text(pattern, 1)?, text(subject, 2)?);
     let work = &mut surroundings.work;
     let compiled = compiled(pattern, true, work)?;
-    pay(pattern, subject, work)?;
+    compiled.pay(subject, work)?;
     if subject.is_empty() && !pattern.is_empty() {
         return Ok(Value::from(vec![Value::from("")]));
     }
@@ -148,7 +156,7 @@ fn find_n(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let count = integer(count, 3)?;
     let work = &mut surroundings.work;
     let compiled = compiled(pattern, true, work)?;
-    pay(pattern, subject, work)?;
+    compiled.pay(subject, work)?;
     let mut parts = Vec::new();
     for found in compiled.regex.find_iter(subject).take(limit(count)) {
         push_text(&mut parts, found.as_str(), work)?;
@@ -162,8 +170,8 @@ fn find_submatches(surroundings: &mut Surroundings, arguments: &[Value]) -> Outc
     let count = integer(count, 3)?;
     let work = &mut surroundings.work;
     let compiled = compiled(pattern, true, work)?;
-    pay(pattern, subject, work)?;
-    pay(pattern, subject, work)?;
+    compiled.pay(subject, work)?;
+    compiled.pay(subject, work)?;
     let mut matches = Vec::new();
     for found in compiled.regex.captures_iter(subject).take(limit(count)) {
         let mut groups = Vec::new();
@@ -180,8 +188,8 @@ fn replace(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let (subject, pattern, template) = (text(subject, 1)?, text(pattern, 2)?, text(template, 3)?);
     let work = &mut surroundings.work;
     let compiled = compiled(pattern, true, work)?;
-    pay(pattern, subject, work)?;
-    pay(pattern, subject, work)?;
+    compiled.pay(subject, work)?;
+    compiled.pay(subject, work)?;
     let mut out = String::new();
     let mut copied = 0;
     for found in compiled.regex.captures_iter(subject) {
@@ -249,7 +257,7 @@ fn template_match(surroundings: &mut Surroundings, arguments: &[Value]) -> Outco
     work.spend_on_new_text(template.len() * 4)?;
     let pattern = template_pattern(template, start, end, work)?;
     let compiled = compiled(&pattern, false, work)?;
-    pay(&pattern, subject, work)?;
+    compiled.pay(subject, work)?;
     Ok(Value::from(compiled.regex.is_match(subject)))
 }
 

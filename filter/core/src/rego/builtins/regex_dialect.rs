@@ -31,11 +31,6 @@ pub(super) struct Pattern {
     pub(super) is_exact: bool,
 }
 
-/// Whether a pattern is read alike by Go.
-pub(crate) fn regex_is_common(pattern: &str) -> bool {
-    matches!(read(pattern), Reading::Common(_))
-}
-
 pub(super) fn read(pattern: &str) -> Reading {
     let mut parser = ast::parse::ParserBuilder::new().nest_limit(MOST_DEPTH).build();
     let pattern = &dashes_escaped(pattern);

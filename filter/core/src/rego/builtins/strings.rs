@@ -88,7 +88,7 @@ fn concat(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
 }
 
 /// One string or a collection of them.
-fn one_or_many<'v>(value: &'v Value, position: usize) -> Result<Vec<&'v Rc<str>>, Failure> {
+fn one_or_many(value: &Value, position: usize) -> Result<Vec<&Rc<str>>, Failure> {
     match value {
         Value::String(text) => Ok(vec![text]),
         Value::Array(_) | Value::Set(_) => texts(value, position),

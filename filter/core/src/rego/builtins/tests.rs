@@ -152,37 +152,202 @@ fn difference(row: &Row) -> Option<String> {
 }
 
 #[test]
+fn answers_of_opa() {
+    let mut count = 0;
+    let mut called = BTreeSet::new();
+    for line in include_str!("opa-1.22.2.jsonl").lines() {
+        let row: Row = serde_json::from_str(line).unwrap();
+        if let Some(difference) = difference(&row) {
+            panic!("{difference}");
+        }
+        count += 1;
+        called.insert(row.f);
+    }
+    assert!(count > 4_000, "{count}");
+    // What is random, what depends on the clock, and what is another one's twin.
+    let others = ["rand.intn", "uuid.rfc4122", "time.now_ns", "eq", "internal.test_case"];
+    for name in names() {
+        assert!(called.contains(name) || others.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn names_are_unique() {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = BTreeSet::new();
     for name in names() {
         assert!(seen.insert(name), "{name}");
     }
 }
 
 #[test]
-fn local_rows() {
-    let Ok(path) = std::env::var("ROWS") else { return };
-    let text = std::fs::read_to_string(path).unwrap();
-    let (mut count, mut fatal, mut bad) =
-        (0, BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
-    for line in text.lines() {
-        let row: Row = serde_json::from_str(line).unwrap();
-        count += 1;
-        let arguments: Vec<Value> = row.a.iter().map(|text| Terms::read(text).unwrap()).collect();
-        if let Err(Failure::Fatal(m)) = call(&row.f, &arguments, 10_000_000) {
-            let n = fatal.entry(row.f.clone()).or_default();
-            *n += 1;
-            if *n <= 2 {
-                println!("FATAL {}({}): {m}; OPA {:?}", row.f, row.a.join(", "), row.r);
-            }
-        }
-        if let Some(d) = difference(&row) {
-            let n = bad.entry(row.f.clone()).or_default();
-            *n += 1;
-            if *n <= 8 {
-                println!("{}", d.chars().take(500).collect::<String>());
+fn what_answers_depend_on() {
+    let depends = |name| builtin(name).unwrap().depends;
+    assert_eq!(depends("time.now_ns"), Dependence::Clock);
+    assert_eq!(depends("io.jwt.decode_verify"), Dependence::Clock);
+    assert_eq!(depends("rand.intn"), Dependence::Random);
+    assert_eq!(depends("time.clock"), Dependence::None);
+    assert!(names().all(|name| builtin(name).unwrap().is_relation == (name == "walk")));
+}
+
+/// Ends the evaluation: OPA has an answer, or one that depends on what is not known here.
+#[test]
+fn unknown_answers() {
+    for (name, arguments) in [
+        ("regex.match", vec![r#""\\pL""#, r#""a""#]),
+        ("regex.match", vec![r#""[a&&b]""#, r#""a""#]),
+        ("regex.match", vec![r#""(?x)a""#, r#""a""#]),
+        ("regex.match", vec![r#""(a{100}){100}""#, r#""a""#]),
+        ("regex.find_n", vec![r#""(|a)+""#, r#""a""#, "-1"]),
+        ("base64.decode", vec![r#""/w==""#]),
+        ("time.clock", vec![r#"[0, "Local"]"#]),
+        ("time.clock", vec![r#"[9000000000000000000, "Europe/Berlin"]"#]),
+        ("net.cidr_contains", vec![r#""::ffff:10.0.0.0/104""#, r#""10.0.0.1""#]),
+        ("json.unmarshal", vec![r#""1e-400""#]),
+        (
+            "json.patch",
+            vec![
+                "[1, [2]]",
+                r#"[{"op": "remove", "path": "/0"}, {"op": "test", "path": "/0", "value": [2]}]"#,
+            ],
+        ),
+    ] {
+        let arguments: Vec<Value> = arguments.into_iter().map(|text| Terms::read(text).unwrap()).collect();
+        let outcome = call(name, &arguments, 10_000_000);
+        assert!(matches!(outcome, Err(Failure::Fatal(_))), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn common_patterns() {
+    for good in
+        ["", "^agent-[0-9]+$", r"^[\w-.]+$", r"(?i)a|b", r"\bé\b", "(?P<n>a)", "x{2,3}?", "[[:alpha:]]"]
+    {
+        assert!(regex_is_common(good), "{good}");
+    }
+    for bad in [r"\Qa\E", "a**", "[[a]]", r"\p{Lu}", r"\<a", "(", "(?R)a", "(?i)é", "[a--b]", "x{1001}"] {
+        assert!(!regex_is_common(bad), "{bad}");
+    }
+    assert!(glob_is_common("{a,b}*") && !glob_is_common("{a") && !glob_is_common("[]"));
+}
+
+#[test]
+fn random_answers_stay() {
+    let mut surroundings = Surroundings::new(NOW_NS, 7, Work::new(100_000));
+    let mut ask =
+        |name, arguments: &[Value]| (builtin(name).unwrap().call)(&mut surroundings, arguments).unwrap();
+    let dice: Vec<Value> =
+        ["a", "b", "a"].map(|name| ask("rand.intn", &[Value::from(name), Value::from(1_000_000)])).to_vec();
+    assert_eq!(dice[0], dice[2]);
+    assert_ne!(dice[0], dice[1]);
+    let uuids: Vec<Value> = ["a", "b", "a"].map(|name| ask("uuid.rfc4122", &[Value::from(name)])).to_vec();
+    assert_eq!(uuids[0], uuids[2]);
+    assert_ne!(uuids[0], uuids[1]);
+    let fields = ask("uuid.parse", &uuids[..1]);
+    assert_eq!(fields["version"], Value::from(4));
+    assert_eq!(ask("time.now_ns", &[]), Value::from(NOW_NS));
+}
+
+/// Values that take long to look at, to write down, or to compute with.
+fn odd_values() -> Vec<Value> {
+    let mut deep = Value::from(1);
+    let mut shared = Value::from("x");
+    for _ in 0..100 {
+        deep = Value::from(vec![deep]);
+        shared = Value::from(vec![shared.clone(), shared]);
+    }
+    let mut objects = Value::new_object();
+    for _ in 0..100 {
+        objects =
+            Value::from(BTreeMap::from([(Value::from("a"), objects.clone()), (Value::from("b"), objects)]));
+    }
+    let graph: BTreeMap<Value, Value> = (0..30)
+        .map(|node| (Value::from(node), Value::from((0..30).map(Value::from).collect::<Vec<_>>())))
+        .collect();
+    let copies = r#"[{"op": "copy", "from": "", "path": "/0"}, {"op": "copy", "from": "", "path": "/0"}]"#;
+    let mut values: Vec<Value> = [
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1.5",
+        "1e300",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1e3000",
+        "[]",
+        "{}",
+        "set()",
+        "[0]",
+        "[\"a\"]",
+        "{\"a\"}",
+        "{\"a\": \"b\"}",
+        "[1, \"Europe/Berlin\", \"2006\"]",
+        copies,
+        "{\"secret\": \"x\"}",
+        "[\"/\"]",
+        "[9223372036854775807]",
+    ]
+    .into_iter()
+    .map(|text| Terms::read(text).unwrap())
+    .collect();
+    values.extend(
+        [
+            "",
+            "a",
+            "é",
+            "%1000000d",
+            "%.1000000f",
+            "%[9]*.[1]*v",
+            "1e999999",
+            "1e-999999Gi",
+            "0.0.0.0/0",
+            "::/1",
+            "(a{1000}){1000}",
+            "((a*)*)*b",
+            "a{1000}",
+            "*a*a*a*a*a*b",
+            "9999999y",
+            "2006-01-02T15:04:05Z07:00",
+            "a.b.c",
+            "e30.e30.e30",
+            "\u{0}",
+            "1.2.3",
+            "$1$2${3}",
+            "/a/b",
+        ]
+        .map(Value::from),
+    );
+    values.extend(
+        [
+            ("a", 100_000),
+            ("[", 100_000),
+            ("{", 10_000),
+            ("(", 10_000),
+            ("{a,", 2_000),
+            ("%d", 10_000),
+            ("9", 50_000),
+        ]
+        .map(|(text, times)| Value::from(text.repeat(times))),
+    );
+    values.extend([deep, shared, objects, Value::from(graph)]);
+    values
+}
+
+/// None of them panics, and none goes on for long without paying.
+#[test]
+fn odd_arguments() {
+    let values = odd_values();
+    let mut random = Random { state: 1 };
+    for name in names() {
+        let arity = builtin(name).unwrap().arity;
+        for _ in 0..values.len() * 4 {
+            let picks = (0..arity).map(|_| usize::try_from(random.next()).unwrap() % values.len());
+            let picks: Vec<usize> = picks.collect();
+            let arguments: Vec<Value> = picks.iter().map(|pick| values[*pick].clone()).collect();
+            let outcome = call(name, &arguments, 100_000);
+            if let Ok(value) = outcome {
+                assert_ne!(value, Value::Undefined, "{name} of {picks:?}");
             }
         }
     }
-    println!("{count} rows, fatal {fatal:?}, bad {bad:?}");
 }

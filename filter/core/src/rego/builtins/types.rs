@@ -77,6 +77,10 @@ fn parse(text: &str, surroundings: &mut Surroundings) -> Outcome {
     surroundings.work.spend_on_text(text.len())?;
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let is_hexadecimal = unsigned.starts_with("0x") || unsigned.starts_with("0X");
+    if is_hexadecimal && !unsigned.contains(['p', 'P']) {
+        // Go's hexadecimal numbers have an exponent.
+        return Err(no_number());
+    }
     if is_hexadecimal || unsigned.contains('_') {
         // OPA keeps the text of these as a number, and of what follows from it nothing is sure.
         let like_one = unsigned.starts_with(|char: char| char.is_ascii_digit());

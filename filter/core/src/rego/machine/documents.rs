@@ -2,10 +2,16 @@
 
 use regorus::Value;
 
-use super::{Flow, Halt, Machine, Stand, Then, World, operands::walk, scan::member};
+use super::{
+    Flow, Halt, Machine, Stand, Then, World, halt,
+    operands::walk,
+    scan::{Find, member, stored},
+};
 use crate::rego::{
+    height::is_too_high,
     ir::{NodeId, Operand, Replacement, Rule, RuleKind, Step, With},
     names::Tree,
+    order::is_composite,
 };
 
 impl<'p> Machine<'p> {
@@ -35,6 +41,12 @@ impl<'p> Machine<'p> {
             let value = self.value(operand)?;
             if value == Value::Undefined {
                 return Ok(Flow::Continue);
+            }
+            if is_composite(&value) {
+                self.surroundings.work.weigh(&value).map_err(halt)?;
+                if is_too_high(&value) {
+                    return Err(Halt::OutOfBudget);
+                }
             }
             match replacement {
                 Replacement::Input(path, _) => patch(&mut world.input, path, value),
@@ -92,7 +104,7 @@ impl<'p> Machine<'p> {
 
     /// Base data, with the calls as far as they were read.
     fn base(&self, path: &[Value]) -> Value {
-        let data = walk(&self.program.data, path);
+        let data = self.stored_at(path);
         let Some(log) = self.calls.as_ref().filter(|_| self.reads_calls(path)) else { return data.clone() };
         let document = log.document.clone().unwrap_or(Value::Undefined);
         match path.split_first() {
@@ -132,11 +144,12 @@ impl<'p> Machine<'p> {
                 _ => None,
             };
             match child {
-                Some(child) if !self.is_overlaid(&node.path) => at = child,
+                Some(child) if !self.is_overlaid(at) => at = child,
                 Some(_) | None => {
-                    let path: Vec<Value> = node.path.iter().cloned().chain([key]).collect();
+                    let path: Vec<Value> = self.program.tree.path_of(at).into_iter().chain([key]).collect();
+                    let find: Find = if self.covers(&path) { member } else { stored };
                     let base = self.base_at(&path)?;
-                    return self.below(base, keys);
+                    return self.below(base, keys, find);
                 }
             }
             let rule = self.program.tree.node(at).and_then(|node| node.rule);
@@ -155,7 +168,7 @@ impl<'p> Machine<'p> {
                     }
                     None => self.rule(rule)?,
                 };
-                return self.below(value, keys);
+                return self.below(value, keys, member);
             }
         }
         self.deeper(|machine| machine.whole(at))
@@ -182,23 +195,36 @@ impl<'p> Machine<'p> {
         }
     }
 
-    fn below(&mut self, mut value: Value, keys: std::slice::Iter<'p, Operand>) -> Result<Value, Halt> {
+    fn below(
+        &mut self,
+        mut value: Value,
+        keys: std::slice::Iter<'p, Operand>,
+        find: Find,
+    ) -> Result<Value, Halt> {
         for key in keys {
             let key = self.value(key)?;
-            value = member(&value, &key).cloned().unwrap_or(Value::Undefined);
+            value = find(&value, &key).cloned().unwrap_or(Value::Undefined);
         }
         Ok(value)
     }
 
-    fn is_overlaid(&self, path: &[Value]) -> bool {
+    pub(super) fn is_overlaid(&self, node: NodeId) -> bool {
+        !self.world.overlays.is_empty() && {
+            let path = self.program.tree.path_of(node);
+            self.covers(&path)
+        }
+    }
+
+    /// Whether a `with` has put something in the place of `path` or of what it is a part of.
+    pub(super) fn covers(&self, path: &[Value]) -> bool {
         self.world.overlays.iter().any(|(at, _)| path.starts_with(at))
     }
 
     /// All that stands at a package: its rules and packages, over base data.
     fn whole(&mut self, id: NodeId) -> Result<Value, Halt> {
         let Some(node) = self.program.tree.node(id) else { return Ok(Value::Undefined) };
-        let mut whole = self.base_at(&node.path)?;
-        if self.is_overlaid(&node.path) {
+        let mut whole = self.base_at(&self.program.tree.path_of(id))?;
+        if self.is_overlaid(id) {
             return Ok(whole);
         }
         if whole.as_object().is_err() {

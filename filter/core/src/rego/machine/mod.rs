@@ -20,6 +20,7 @@ use super::{
     AUDIT_LOG, Asked, Program, RecentCalls,
     builtins::{Failure, Surroundings},
     ir::{Block, Call, Callee, Every, Operand, Outcome, Pattern, Replaced, RuleId, Step, StepKind},
+    order::is_composite,
 };
 
 /// Why an evaluation ends without an answer.
@@ -43,6 +44,9 @@ pub(super) type Then<'t, 'p> = &'t mut dyn FnMut(&mut Machine<'p>) -> Result<Flo
 
 /// How deep rules, functions and iterations may nest. Each level takes a few hundred bytes of the worker's stack.
 const MAX_DEPTH: usize = 200;
+
+/// How many items of an array, or arguments, are a part of their step.
+const FREE_ITEMS: usize = 16;
 
 /// How many steps are made between two looks at the caller's watch.
 const STEPS_BETWEEN_LOOKS: u32 = 1024;
@@ -107,6 +111,11 @@ impl<'p> Machine<'p> {
         }
     }
 
+    /// How much work is left.
+    pub(super) fn work_left(&self) -> u64 {
+        self.surroundings.work.left()
+    }
+
     /// Takes account of `units` of work, and ends the evaluation when it is too much.
     #[inline]
     fn spend(&mut self, units: u64) -> Result<(), Halt> {
@@ -119,6 +128,19 @@ impl<'p> Machine<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Whether two values are the same. What is compared member by member is paid for.
+    fn same(&mut self, left: &Value, right: &Value) -> Result<bool, Halt> {
+        if !(is_composite(left) && is_composite(right)) {
+            return Ok(left == right);
+        }
+        self.surroundings.work.same(left, right).map_err(halt)
+    }
+
+    /// Pays for looking up a value as a key, which compares it member by member.
+    fn pay_for_key(&mut self, key: &Value) -> Result<(), Halt> {
+        if is_composite(key) { self.surroundings.work.weigh(key).map_err(halt) } else { Ok(()) }
     }
 
     fn deeper<T>(&mut self, go: impl FnOnce(&mut Self) -> Result<T, Halt>) -> Result<T, Halt> {
@@ -206,11 +228,11 @@ impl<'p> Machine<'p> {
                 Ok(true)
             }
             Pattern::Equal(operand) => {
-                if let Some(known) = self.peek(operand) {
+                if let Some(known) = self.peek(operand).filter(|known| !is_composite(known)) {
                     return Ok(*known == value);
                 }
                 let known = self.value(operand)?;
-                Ok(known != Value::Undefined && known == value)
+                Ok(known != Value::Undefined && self.same(&known, &value)?)
             }
             Pattern::Array(patterns) => {
                 let Value::Array(items) = &value else { return Ok(false) };
@@ -231,6 +253,7 @@ impl<'p> Machine<'p> {
                 }
                 for (key, pattern) in patterns {
                     let key = self.value(key)?;
+                    self.pay_for_key(&key)?;
                     let Some(field) = fields.get(&key) else { return Ok(false) };
                     if !self.matches(pattern, field.clone())? {
                         return Ok(false);
@@ -250,14 +273,17 @@ impl<'p> Machine<'p> {
     }
 
     fn is_equal(&mut self, left: &'p Operand, right: &'p Operand) -> Result<bool, Halt> {
-        if let (Some(left), Some(right)) = (self.peek(left), self.peek(right)) {
+        if let (Some(left), Some(right)) = (self.peek(left), self.peek(right))
+            && !(is_composite(left) && is_composite(right))
+        {
             return Ok(*left != Value::Undefined && left == right);
         }
         let left = self.value(left)?;
         if left == Value::Undefined {
             return Ok(false);
         }
-        Ok(left == self.value(right)?)
+        let right = self.value(right)?;
+        self.same(&left, &right)
     }
 
     // --- calls
@@ -275,6 +301,9 @@ impl<'p> Machine<'p> {
     /// The values of arguments; nothing where one is undefined.
     fn arguments(&mut self, operands: &'p [Operand]) -> Result<Option<Arguments>, Halt> {
         let mut arguments = Arguments::new();
+        if operands.len() > FREE_ITEMS {
+            self.spend(u64::try_from(operands.len()).unwrap_or(u64::MAX))?;
+        }
         for operand in operands {
             match self.value(operand)? {
                 Value::Undefined => return Ok(None),
@@ -320,13 +349,15 @@ impl<'p> Machine<'p> {
             Value::Array(results) => results,
             _ => return Ok(Flow::Continue),
         };
-        for result in results.iter() {
-            self.spend(1)?;
-            if self.accepts(&call.result, result.clone())? && then(self)? == Flow::Stop {
-                return Ok(Flow::Stop);
+        self.deeper(|machine| {
+            for result in results.iter() {
+                machine.spend(1)?;
+                if machine.accepts(&call.result, result.clone())? && then(machine)? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
             }
-        }
-        Ok(Flow::Continue)
+            Ok(Flow::Continue)
+        })
     }
 
     fn stand_for(&self, callee: Callee) -> Option<Stand> {

@@ -4,8 +4,14 @@ use std::collections::BTreeSet;
 
 use regorus::Value;
 
-use super::{Flow, Halt, Machine, scan::member};
-use crate::rego::ir::{Collects, Comprehension, Operand};
+use super::{
+    FREE_ITEMS, Flow, Halt, Machine,
+    scan::{member, stored},
+};
+use crate::rego::{
+    ir::{Collects, Comprehension, Operand},
+    order::is_composite,
+};
 
 /// What a path ends in where nothing is.
 static UNDEFINED: Value = Value::Undefined;
@@ -18,13 +24,16 @@ impl<'p> Machine<'p> {
             Operand::Local(slot) => self.locals.get(self.base + slot),
             Operand::Input(path) => Some(walk(&self.world.input, path)),
             Operand::Base(path) if self.world.overlays.is_empty() && !self.reads_calls(path) => {
-                Some(walk(&self.program.data, path))
+                Some(self.stored_at(path))
             }
             Operand::Path(path) => {
                 let (source, keys) = &**path;
+                let find = self.finder(source);
                 let mut at = self.peek(source)?;
                 for key in keys {
-                    at = member(at, self.peek(key)?).unwrap_or(&UNDEFINED);
+                    // A key that is compared member by member is paid for elsewhere.
+                    let key = self.peek(key).filter(|key| !is_composite(key))?;
+                    at = find(at, key).unwrap_or(&UNDEFINED);
                 }
                 Some(at)
             }
@@ -48,6 +57,24 @@ impl<'p> Machine<'p> {
             Operand::Constant(_) | Operand::Local(_) | Operand::Input(_) => Ok(Value::Undefined),
             Operand::Base(path) => self.base_at(path),
             Operand::Rule(rule) => self.rule(*rule),
+            Operand::Keyed(..)
+            | Operand::Document(..)
+            | Operand::Path(_)
+            | Operand::Array(_)
+            | Operand::Set(_)
+            | Operand::Object(_)
+            | Operand::Comprehension(_) => self.deeper(|machine| machine.composed(operand)),
+        }
+    }
+
+    /// The value of an operand that has others within it.
+    fn composed(&mut self, operand: &'p Operand) -> Result<Value, Halt> {
+        match operand {
+            Operand::Constant(_)
+            | Operand::Local(_)
+            | Operand::Input(_)
+            | Operand::Base(_)
+            | Operand::Rule(_) => self.value(operand),
             Operand::Keyed(rule, key) => match self.value(key)? {
                 Value::Undefined => Ok(Value::Undefined),
                 key => self.keyed(*rule, key),
@@ -55,13 +82,15 @@ impl<'p> Machine<'p> {
             Operand::Document(node, keys) => self.document(*node, keys),
             Operand::Path(path) => {
                 let (source, keys) = &**path;
+                let find = self.finder(source);
                 let mut at = self.value(source)?;
                 for key in keys {
                     if at == Value::Undefined {
                         break;
                     }
                     let key = self.value(key)?;
-                    at = member(&at, &key).cloned().unwrap_or(Value::Undefined);
+                    self.pay_for_key(&key)?;
+                    at = find(&at, &key).cloned().unwrap_or(Value::Undefined);
                 }
                 Ok(at)
             }
@@ -71,11 +100,17 @@ impl<'p> Machine<'p> {
             }
             Operand::Set(items) => {
                 let items = self.arguments(items)?;
+                for item in items.iter().flatten() {
+                    self.pay_for_key(item)?;
+                }
                 let set = items.map(|items| items.into_iter().collect::<BTreeSet<Value>>());
                 Ok(set.map_or(Value::Undefined, Value::from))
             }
             Operand::Object(fields) => {
                 let mut object = Value::new_object();
+                if fields.len() > FREE_ITEMS {
+                    self.spend(u64::try_from(fields.len()).unwrap_or(u64::MAX))?;
+                }
                 for (key, value) in fields {
                     let (key, value) = (self.value(key)?, self.value(value)?);
                     if key == Value::Undefined || value == Value::Undefined {
@@ -85,10 +120,13 @@ impl<'p> Machine<'p> {
                 }
                 Ok(object)
             }
-            Operand::Comprehension(comprehension) => {
-                self.deeper(|machine| machine.comprehension(comprehension))
-            }
+            Operand::Comprehension(comprehension) => self.comprehension(comprehension),
         }
+    }
+
+    /// What the policy's own data has at `path`.
+    pub(super) fn stored_at(&self, path: &[Value]) -> &Value {
+        path.iter().try_fold(&self.program.data, |at, key| stored(at, key)).unwrap_or(&UNDEFINED)
     }
 
     fn comprehension(&mut self, comprehension: &'p Comprehension) -> Result<Value, Halt> {
@@ -111,6 +149,7 @@ impl<'p> Machine<'p> {
                     match machine.value(term)? {
                         Value::Undefined => {}
                         value => {
+                            machine.pay_for_key(&value)?;
                             items.insert(value);
                         }
                     }
@@ -134,9 +173,10 @@ impl<'p> Machine<'p> {
 
     /// Gives an object a key that it has not, or has with the same value.
     pub(super) fn put(&mut self, object: &mut Value, key: Value, value: Value) -> Result<(), Halt> {
+        self.pay_for_key(&key)?;
         let Ok(fields) = object.as_object_mut() else { return Ok(()) };
         match fields.get(&key) {
-            Some(present) if *present != value => {
+            Some(present) if !self.same(present, &value)? => {
                 Err(Halt::Error(format!("an object has two values for the key {key}")))
             }
             Some(_) => Ok(()),

@@ -19,7 +19,7 @@ impl<'p> Machine<'p> {
         }
         let value = self.deeper(|machine| match rule.kind {
             RuleKind::Complete => machine.complete(rule),
-            RuleKind::Partial => machine.partial(rule),
+            RuleKind::Partial => machine.partial(rule, machine.candidates(rule, &[])),
             RuleKind::Function { .. } => Ok(Value::Undefined),
         })?;
         self.world.computed.insert(id, value.clone());
@@ -104,7 +104,7 @@ impl<'p> Machine<'p> {
             }
             holds = true;
             match found {
-                Some(known) if *known != value => Err(conflict(rule)),
+                Some(known) if !machine.same(known, &value)? => Err(conflict(rule)),
                 Some(_) => Ok(Flow::Continue),
                 None => {
                     *found = Some(value);
@@ -115,17 +115,42 @@ impl<'p> Machine<'p> {
         Ok(holds)
     }
 
-    /// All of a partial rule.
-    fn partial(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
+    /// The value that one definition gives by itself; none stands for the default.
+    pub(in crate::rego) fn apart(&mut self, id: RuleId, definition: Option<usize>) -> Result<Value, Halt> {
+        let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
+        let definition = definition.map_or(rule.default.as_ref(), |at| rule.definitions.get(at));
+        let Some(definition) = definition else { return Ok(Value::Undefined) };
+        self.deeper(|machine| match rule.kind {
+            RuleKind::Complete => {
+                let mut found = None;
+                machine.solve(rule, definition, &[], &mut found)?;
+                Ok(found.unwrap_or(Value::Undefined))
+            }
+            RuleKind::Partial => machine.partial(rule, std::iter::once(definition)),
+            RuleKind::Function { .. } => Ok(Value::Undefined),
+        })
+    }
+
+    /// The cases of tests that were begun so far.
+    pub(in crate::rego) fn into_test_cases(self) -> Vec<Value> {
+        self.surroundings.test_cases
+    }
+
+    /// What definitions of a partial rule give.
+    fn partial(
+        &mut self,
+        rule: &'p Rule,
+        definitions: impl Iterator<Item = &'p Definition>,
+    ) -> Result<Value, Halt> {
         let is_set = rule
             .definitions
             .iter()
             .all(|definition| definition.body.value.is_none() && definition.body.keys.len() == 1);
         if is_set {
-            return self.partial_set(rule);
+            return self.partial_set(definitions);
         }
         let mut whole = Whole { value: Value::new_object(), ends: BTreeSet::new() };
-        for definition in self.candidates(rule, &[]) {
+        for definition in definitions {
             self.within(definition, |machine| {
                 for body in std::iter::once(&definition.body).chain(&definition.otherwise) {
                     let mut holds = false;
@@ -139,8 +164,11 @@ impl<'p> Machine<'p> {
                             None => None,
                         };
                         holds = true;
-                        whole.insert(&keys, value).map_err(|()| conflict(rule))?;
-                        Ok(Flow::Continue)
+                        if whole.insert(machine, &keys, value)? {
+                            Ok(Flow::Continue)
+                        } else {
+                            Err(conflict(rule))
+                        }
                     })?;
                     if holds {
                         break;
@@ -152,12 +180,15 @@ impl<'p> Machine<'p> {
         Ok(whole.value)
     }
 
-    fn partial_set(&mut self, rule: &'p Rule) -> Result<Value, Halt> {
+    fn partial_set(&mut self, definitions: impl Iterator<Item = &'p Definition>) -> Result<Value, Halt> {
         let mut members = BTreeSet::new();
-        for definition in self.candidates(rule, &[]) {
+        for definition in definitions {
             self.within(definition, |machine| {
                 machine.run(&definition.body.block.steps, &mut |machine| {
                     if let Some(keys) = machine.arguments(&definition.body.keys)? {
+                        for key in &keys {
+                            machine.pay_for_key(key)?;
+                        }
                         members.extend(keys);
                     }
                     Ok(Flow::Continue)
@@ -172,6 +203,7 @@ impl<'p> Machine<'p> {
     pub(super) fn keyed(&mut self, id: RuleId, key: Value) -> Result<Value, Halt> {
         let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
         let is_computed = self.world.computed.contains_key(&id);
+        self.pay_for_key(&key)?;
         let can = rule.definitions.iter().all(|definition| definition.keyed.is_some());
         if is_computed || !can || self.overlay_of(rule).is_some() {
             let whole = self.rule(id)?;
@@ -269,37 +301,46 @@ struct Whole {
 }
 
 impl Whole {
-    /// Puts a value, or a member of a set, at `keys`; fails where another definition says otherwise.
-    fn insert(&mut self, keys: &[Value], value: Option<Value>) -> Result<(), ()> {
-        let Some((last, path)) = keys.split_last() else { return Ok(()) };
+    /// Puts a value, or a member of a set, at `keys`; whether no other definition says otherwise.
+    fn insert(
+        &mut self,
+        machine: &mut Machine<'_>,
+        keys: &[Value],
+        value: Option<Value>,
+    ) -> Result<bool, Halt> {
+        let Some((last, path)) = keys.split_last() else { return Ok(true) };
+        for key in keys {
+            machine.pay_for_key(key)?;
+        }
         if keys.len() > 1 {
             let is_below = (1..keys.len())
                 .any(|length| keys.get(..length).is_some_and(|above| self.ends.contains(above)));
             if is_below {
-                return Err(());
+                return Ok(false);
             }
         }
         let mut at = &mut self.value;
         for (depth, key) in path.iter().enumerate() {
             let is_set = value.is_none() && depth + 1 == path.len();
-            let fields = at.as_object_mut().map_err(|_| ())?;
+            let Ok(fields) = at.as_object_mut() else { return Ok(false) };
             at = fields.get_or_insert_with(key.clone(), || {
                 if is_set { Value::new_set() } else { Value::new_object() }
             });
         }
         let Some(value) = value else {
-            at.as_set_mut().map_err(|_| ())?.insert(last.clone());
-            return Ok(());
+            let Ok(members) = at.as_set_mut() else { return Ok(false) };
+            members.insert(last.clone());
+            return Ok(true);
         };
-        let fields = at.as_object_mut().map_err(|_| ())?;
+        let Ok(fields) = at.as_object_mut() else { return Ok(false) };
         match fields.get(last) {
-            Some(present) if *present != value => return Err(()),
+            Some(present) if !machine.same(present, &value)? => return Ok(false),
             Some(_) => {}
             None => {
                 fields.insert(last.clone(), value);
             }
         }
         self.ends.insert(keys.to_vec());
-        Ok(())
+        Ok(true)
     }
 }

@@ -4,21 +4,23 @@ use regorus::Value;
 
 use super::{Flow, Halt, Machine, Then};
 use crate::rego::{
-    ir::{Hop, Scan},
+    ir::{Hop, Operand, Scan},
     order::compare,
+    text::term_text,
 };
 
 impl<'p> Machine<'p> {
     pub(super) fn scan(&mut self, scan: &'p Scan, then: Then<'_, 'p>) -> Result<Flow, Halt> {
         let source = self.value(&scan.source)?;
-        self.deeper(|machine| machine.hop(scan, &scan.hops, &source, then))
+        let find = self.finder(&scan.source);
+        self.hop(scan, &scan.hops, (&source, find), then)
     }
 
     fn hop(
         &mut self,
         scan: &'p Scan,
         hops: &'p [Hop],
-        value: &Value,
+        (value, find): (&Value, Find),
         then: Then<'_, 'p>,
     ) -> Result<Flow, Halt> {
         match hops.split_first() {
@@ -31,21 +33,43 @@ impl<'p> Machine<'p> {
             }
             Some((Hop::Key(key), rest)) => {
                 let key = self.value(key)?;
-                match member(value, &key) {
+                self.pay_for_key(&key)?;
+                match find(value, &key) {
                     Some(found) => {
                         let found = found.clone();
-                        self.hop(scan, rest, &found, then)
+                        self.deeper(|machine| machine.hop(scan, rest, (&found, find), then))
                     }
                     None => Ok(Flow::Continue),
                 }
             }
-            Some((Hop::Each(pattern), rest)) => self.each(value, &mut |machine, key, item| {
-                if machine.matches(pattern, key)? {
-                    machine.hop(scan, rest, item, then)
-                } else {
-                    Ok(Flow::Continue)
-                }
+            Some((Hop::Each(pattern), rest)) => self.deeper(|machine| {
+                machine.each(value, &mut |machine, key, item| {
+                    if machine.matches(pattern, key)? {
+                        machine.hop(scan, rest, (item, find), then)
+                    } else {
+                        Ok(Flow::Continue)
+                    }
+                })
             }),
+        }
+    }
+
+    /// How what stands below an operand is found.
+    pub(super) fn finder(&self, source: &Operand) -> Find {
+        match source {
+            Operand::Base(path) if !self.covers(path) => stored,
+            Operand::Path(path) => self.finder(&path.0),
+            Operand::Base(_)
+            | Operand::Constant(_)
+            | Operand::Local(_)
+            | Operand::Input(_)
+            | Operand::Rule(_)
+            | Operand::Keyed(..)
+            | Operand::Document(..)
+            | Operand::Array(_)
+            | Operand::Set(_)
+            | Operand::Object(_)
+            | Operand::Comprehension(_) => member,
         }
     }
 
@@ -102,6 +126,22 @@ fn in_order<'v, T: Copy + 'v>(
     let mut sorted: Vec<T> = members.collect();
     sorted.sort_by(|left, right| compare(key(*left), key(*right)));
     Box::new(sorted.into_iter())
+}
+
+/// Finds what a collection has at a key.
+pub(super) type Find = for<'v> fn(&'v Value, &Value) -> Option<&'v Value>;
+
+/// What base data has at `key` below a path. OPA's store takes every number and string of a path for a text: "1" is a
+/// place in an array, and 1 the key "1" of an object.
+pub(super) fn stored<'v>(collection: &'v Value, key: &Value) -> Option<&'v Value> {
+    member(collection, key).or_else(|| match (collection, key) {
+        (Value::Array(items), Value::String(text)) => {
+            // Go takes a leading `+` too, as does Rust.
+            text.parse::<usize>().ok().and_then(|at| items.get(at))
+        }
+        (Value::Object(fields), Value::Number(_)) => fields.get(&Value::from(term_text(key))),
+        _ => None,
+    })
 }
 
 /// What a collection has at `key`. A set has its members at themselves.

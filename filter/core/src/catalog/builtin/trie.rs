@@ -1,0 +1,214 @@
+//! Walks the table's tries: the labels of a host from the right, the segments of a path from the left.
+//!
+//! Where several templates fit, one may be meant only if it is at least as specific as all others at every piece:
+//! literals, then regions, then labels, then what spans several pieces.
+
+use super::table::{Table, TextNumber, u16_at, u24_at};
+
+/// One piece of a host or a path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a str,
+    /// The number of the literal that it is taken for; by its text, where absent.
+    pub(super) number: Option<TextNumber>,
+    /// Whether a template's region may stand for it.
+    pub(super) is_region: bool,
+}
+
+/// The pieces of one host or path, without a heap.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pieces<'a> {
+    pieces: [Piece<'a>; Pieces::MOST],
+    count: usize,
+}
+
+/// How specific a template is: two bits a piece, the first piece highest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Specificity(u128);
+
+/// A node that fits: what stands at it, and how it was reached.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    pub(super) leaves: &'static [u8],
+    pub(super) specificity: Specificity,
+    numbers: &'static [u8],
+}
+
+const HAS_LABEL: u8 = 1;
+const HAS_GREEDY: u8 = 2;
+const HAS_REGION: u8 = 4;
+const HAS_LITERALS: u8 = 8;
+
+const LITERAL: u128 = 3;
+const REGION: u128 = 2;
+const LABEL: u128 = 1;
+const GREEDY: u128 = 0;
+
+/// A node, its parts found.
+struct Node {
+    label: usize,
+    greedy: usize,
+    region: usize,
+    numbers: &'static [u8],
+    children: &'static [u8],
+    leaves: &'static [u8],
+}
+
+// === impl Pieces ===
+
+impl<'a> Pieces<'a> {
+    /// The most pieces that a host or a path may have to be looked up.
+    pub(super) const MOST: usize = 24;
+
+    pub(super) fn new() -> Self {
+        Self { pieces: [Piece::default(); Self::MOST], count: 0 }
+    }
+
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn push(&mut self, piece: Piece<'a>) -> Result<(), TooMany> {
+        *self.pieces.get_mut(self.count).ok_or(TooMany)? = piece;
+        self.count += 1;
+        Ok(())
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Piece<'a>> {
+        self.count = self.count.checked_sub(1)?;
+        self.pieces.get(self.count).copied()
+    }
+
+    pub(super) fn as_slice(&self) -> &[Piece<'a>] {
+        self.pieces.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// There are more pieces than any template has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TooMany;
+
+// === impl Specificity ===
+
+impl Specificity {
+    const START: Self = Self(0);
+
+    fn then(self, kind: u128) -> Self {
+        Self(self.0 << 2 | kind)
+    }
+
+    /// Whether this is nowhere less specific than `other`.
+    pub(super) fn dominates(self, other: Self) -> bool {
+        let mut at = 0;
+        while at < 2 * Pieces::MOST {
+            if self.0 >> at & 3 < other.0 >> at & 3 {
+                return false;
+            }
+            at += 2;
+        }
+        true
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    #[inline]
+    fn read(table: &Table, offset: usize) -> Option<Self> {
+        let bytes = table.node(offset)?;
+        let flags = *bytes.first()?;
+        let mut at = 1;
+        let mut child = |flag: u8| {
+            if flags & flag == 0 {
+                return Some(0);
+            }
+            at += 3;
+            u24_at(bytes, at - 3)
+        };
+        let (label, greedy, region) = (child(HAS_LABEL)?, child(HAS_GREEDY)?, child(HAS_REGION)?);
+        let (mut numbers, mut children) = (Default::default(), Default::default());
+        if flags & HAS_LITERALS != 0 {
+            let count = usize::from(u16_at(bytes, at)?);
+            numbers = bytes.get(at + 2..at + 2 + 2 * count)?;
+            children = bytes.get(at + 2 + 2 * count..at + 2 + 5 * count)?;
+            at += 2 + 5 * count;
+        }
+        let length = usize::from(u16_at(bytes, at)?);
+        Some(Self { label, greedy, region, numbers, children, leaves: bytes.get(at + 2..at + 2 + length)? })
+    }
+
+    #[inline]
+    fn literal(&self, table: &Table, piece: &Piece<'_>) -> Option<usize> {
+        if self.numbers.is_empty() {
+            return None;
+        }
+        let number = piece.number.or_else(|| table.number(piece.text.as_bytes()))?;
+        let (mut low, mut high) = (0, self.numbers.len() / 2);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let candidate = table.number_at(self.numbers, middle * 2)?;
+            match candidate.cmp(&number) {
+                std::cmp::Ordering::Equal => return u24_at(self.children, middle * 3),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+}
+
+// === impl Fit ===
+
+impl Fit {
+    /// Whether custom verbs hang at the node: `:query` behind a label.
+    pub(super) fn has_verbs(&self, table: &Table) -> bool {
+        (0..self.numbers.len() / 2)
+            .filter_map(|at| table.number_at(self.numbers, at * 2))
+            .any(|number| table.text(number).starts_with(':'))
+    }
+}
+
+/// Calls `visit` for every node with leaves that the whole of `pieces` leads to from the node `root`.
+pub(super) fn walk(table: &Table, root: usize, pieces: &[Piece<'_>], visit: &mut impl FnMut(Fit)) {
+    step(table, root, pieces, Specificity::START, visit);
+}
+
+fn step(
+    table: &Table,
+    offset: usize,
+    pieces: &[Piece<'_>],
+    specificity: Specificity,
+    visit: &mut impl FnMut(Fit),
+) {
+    let Some(node) = Node::read(table, offset) else { return };
+    let Some((piece, rest)) = pieces.split_first() else {
+        if !node.leaves.is_empty() {
+            visit(Fit { leaves: node.leaves, specificity, numbers: node.numbers });
+        }
+        return;
+    };
+    if let Some(child) = node.literal(table, piece) {
+        step(table, child, rest, specificity.then(LITERAL), visit);
+    }
+    if piece.text.is_empty() {
+        return;
+    }
+    if node.region != 0 && piece.is_region {
+        step(table, node.region, rest, specificity.then(REGION), visit);
+    }
+    if node.label != 0 {
+        step(table, node.label, rest, specificity.then(LABEL), visit);
+    }
+    if node.greedy != 0 {
+        let (mut rest, mut specificity) = (rest, specificity.then(GREEDY));
+        loop {
+            step(table, node.greedy, rest, specificity, visit);
+            match rest.split_first() {
+                Some((piece, after)) if !piece.text.is_empty() => {
+                    (rest, specificity) = (after, specificity.then(GREEDY));
+                }
+                Some(_) | None => break,
+            }
+        }
+    }
+}
