@@ -34,6 +34,15 @@ pub fn cli() -> Result<PathBuf> {
     once(&BUILT, || build(&["build", "-p", "hexr-authz"], "hexr-authz"))
 }
 
+/// The rate limit service.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn rate_limit_service() -> Result<PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    once(&BUILT, || build(&["build", "-p", "rate-limit-service"], "rate-limit-service"))
+}
+
 /// What times the core's decisions, natively or for the filter's target.
 ///
 /// # Errors

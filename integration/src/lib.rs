@@ -15,6 +15,8 @@ pub mod envoy_binary;
 pub mod envoy_config;
 pub mod eventually;
 pub mod policies;
+pub mod rate_limits;
+mod redis_binary;
 pub mod scripted_server;
 pub mod stack;
 pub mod wasm_cases;

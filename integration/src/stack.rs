@@ -103,7 +103,11 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn config(&self, bundle_server: SocketAddr) -> Result<EnvoyConfig> {
-        EnvoyConfig::shipped()?
+        self.fitted(EnvoyConfig::shipped()?, bundle_server)
+    }
+
+    fn fitted(&self, config: EnvoyConfig, bundle_server: SocketAddr) -> Result<EnvoyConfig> {
+        config
             .with_free_ports()?
             .with_certificates(&self.path("tls"))?
             .with_filter(&artifacts::filter()?)?
@@ -116,13 +120,16 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn config_with_policy(&self, module: &str) -> Result<EnvoyConfig> {
-        self.config(NOWHERE)?.with_filter_config(|config| {
-            if let Some(fields) = config.as_object_mut() {
-                fields.remove("services");
-                fields.remove("bundles");
-                fields.insert("policy".to_owned(), json!({"modules": {"authz.rego": module}}));
-            }
-        })
+        with_policy(self.config(NOWHERE)?, module)
+    }
+
+    /// The same of an Envoy of a fleet, whose limits `rate_limit_service` holds.
+    ///
+    /// # Errors
+    /// When the filter cannot be built.
+    pub fn fleet_config(&self, module: &str, rate_limit_service: SocketAddr) -> Result<EnvoyConfig> {
+        let config = self.fitted(EnvoyConfig::shipped_for_a_fleet()?, NOWHERE)?;
+        with_policy(config, module)?.with_cluster("rate-limit-service", rate_limit_service)
     }
 
     /// Starts Envoy.
@@ -133,6 +140,16 @@ impl Foundation {
         let envoy = Envoy::start(config, workers, &self.path("envoy")).await?;
         Ok(Stack { envoy, exchange: self.exchange, authority: self.authority, folder: self.folder })
     }
+}
+
+fn with_policy(config: EnvoyConfig, module: &str) -> Result<EnvoyConfig> {
+    config.with_filter_config(|config| {
+        if let Some(fields) = config.as_object_mut() {
+            fields.remove("services");
+            fields.remove("bundles");
+            fields.insert("policy".to_owned(), json!({"modules": {"authz.rego": module}}));
+        }
+    })
 }
 
 // === impl Stack ===

@@ -42,6 +42,10 @@ fn every_shipped_configuration_refuses_after_a_trap_and_recovers() -> Result<()>
     let mut filters = 0;
     for entry in fs::read_dir(repository().join("envoy-config"))? {
         let path = entry?.path();
+        // What the rate limit service reads.
+        if path.ends_with("limits.yaml") {
+            continue;
+        }
         let document: Value = yaml_serde::from_str(&fs::read_to_string(&path)?)?;
         for config in all(&document, "config").into_iter().filter(|config| config.get("vm_config").is_some())
         {
@@ -72,7 +76,39 @@ fn every_shipped_configuration_refuses_after_a_trap_and_recovers() -> Result<()>
             all(&document, "require_client_certificate").iter().all(|value| **value == Value::Bool(true))
         );
     }
-    assert!(filters > 0);
+    assert_eq!(filters, 2);
+    Ok(())
+}
+
+/// The configuration for a fleet is the other one, with a rate limit filter that nothing passes by: it is behind the
+/// authorization, has its limits itself, and refuses when the service is away.
+#[test]
+fn the_fleet_configuration_is_the_other_one_with_a_limit() -> Result<()> {
+    const HTTP: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let mut fleet = EnvoyConfig::shipped_for_a_fleet()?.document().clone();
+    let filters = fleet.pointer_mut(&format!("{HTTP}/http_filters")).and_then(Value::as_array_mut);
+    let filters = filters.context("http_filters")?;
+    assert_eq!(filters.len(), 3);
+    let limit = filters.remove(1);
+    assert_eq!(limit["name"], "envoy.filters.http.ratelimit");
+    let limit = &limit["typed_config"];
+    assert_eq!(limit["failure_mode_deny"], true);
+    assert!(limit["domain"].as_str().is_some_and(|domain| !domain.is_empty()));
+    for switch in ["failure_mode_deny_percent", "filter_enabled", "filter_enforced", "request_type"] {
+        assert!(limit.get(switch).is_none(), "{switch}");
+    }
+    let actions: Vec<&Value> =
+        all(limit, "actions").into_iter().filter_map(Value::as_array).flatten().collect();
+    assert!(!actions.is_empty());
+    for action in actions {
+        let header = action["request_headers"]["header_name"].as_str().context("not a header")?;
+        assert!(header.starts_with("x-hexr-"), "an agent may send {header}");
+    }
+    let manager = fleet.pointer_mut(HTTP).and_then(Value::as_object_mut).context("no manager")?;
+    manager.remove("local_reply_config").context("no local_reply_config")?;
+    let clusters = fleet.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
+    clusters.context("clusters")?.retain(|cluster| cluster["name"] != "rate-limit-service");
+    assert_eq!(&fleet, EnvoyConfig::shipped()?.document());
     Ok(())
 }
 
