@@ -96,7 +96,7 @@ pub fn run(target: Target, answered: &Path) -> Result<()> {
     let mut path = vec![node.parent().map(Path::to_owned).unwrap_or_default()];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     let status = Command::new(cargo())
-        .args(["test", "--quiet", "--release", "--package", "wasm-cases", "--test", "answers", "--target"])
+        .args(["test", "--release", "--package", "wasm-cases", "--test", "answers", "--target"])
         .arg(target.triple())
         .current_dir(repository())
         .env(variable, runner)
@@ -130,7 +130,10 @@ fn add_target(target: Target) -> Result<()> {
 }
 
 /// Node.js from `PATH`, or the one that pip downloads.
-fn node() -> Result<PathBuf> {
+///
+/// # Errors
+/// When there is none and none can be downloaded.
+pub fn node() -> Result<PathBuf> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     let candidates = env::split_paths(&on_path).map(|folder| folder.join("node")).collect::<Vec<_>>();
     let downloaded = wheel::target_folder()?.join("node/node");
@@ -168,8 +171,9 @@ fn test_runner() -> Result<PathBuf> {
         return Ok(runner);
     }
     eprintln!("Building wasm-bindgen-test-runner {version} ...");
+    // Its own lock file names a version that was withdrawn since.
     let status = Command::new(cargo())
-        .args(["install", "--quiet", "--locked", "--debug", "wasm-bindgen-cli"])
+        .args(["install", "--quiet", "--debug", "wasm-bindgen-cli"])
         .args(["--bin", "wasm-bindgen-test-runner", "--version", version, "--root"])
         .arg(&root)
         .env("CARGO_TARGET_DIR", target.join("tools/build"))

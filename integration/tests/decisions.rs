@@ -47,7 +47,11 @@ fn assert_refused(stack: &Stack, answer: &Answer, status: u16, reason: &str) {
     let body = answer.json().unwrap();
     let id = answer.header("x-hexr-decision-id").unwrap();
     assert_eq!(body["decision_id"], id);
-    assert_eq!(body["error"], if status < 500 { "access_denied" } else { "unavailable" });
+    // An object is what Google's clients read.
+    match body["error"].as_object() {
+        Some(error) => assert_eq!(error["code"], status),
+        None => assert_eq!(body["error"], if status < 500 { "access_denied" } else { "unavailable" }),
+    }
     assert_eq!(stack.exchange.take().len(), 0, "a denied request reached the credential exchange");
 }
 

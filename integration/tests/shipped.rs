@@ -207,7 +207,8 @@ async fn starts_with(launcher: &dyn Fn(&Path) -> Result<Command>) -> Result<()> 
         .with_free_ports()?
         .with_cluster("credential-exchange", foundation.exchange.address())?
         .with_cluster("bundle-server", server.address())?;
-    fs::write(folder.join("envoy-config/envoy.yaml"), yaml_serde::to_string(config.document())?)?;
+    // JSON is YAML.
+    fs::write(folder.join("envoy-config/envoy.yaml"), config.document().to_string())?;
     let mut command = launcher(&folder)?;
     command.current_dir(&folder);
     let envoy = Envoy::start_by(command, &foundation.path("envoy")).await?;

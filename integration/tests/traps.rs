@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use integration::{
-    bundles::{allowing, unchecked},
+    bundles::{allowing, packed, unchecked},
     envoy::Envoy,
     envoy_config::EnvoyConfig,
     eventually::eventually,
@@ -18,7 +18,7 @@ async fn ask(stack: &Stack, role: &str) -> Result<(u16, Option<String>)> {
     Ok((answer.status.as_u16(), answer.reason()))
 }
 
-/// Fills the memory that Envoy gives a VM before the work that it may do is done.
+/// Fills the memory that Envoy gives a VM, where the evaluation may take that long.
 const TRAPS_FOR_CRASHER: &str = r#"
 package hexr.authz
 
@@ -37,7 +37,9 @@ allow if {
 async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
     let server = ScriptedServer::start(Script::module(TRAPS_FOR_CRASHER, "r1")?).await?;
     let foundation = Foundation::lay().await?;
-    let config = foundation.config(server.address())?;
+    let config = foundation
+        .config(server.address())?
+        .with_filter_config(|config| config["limits"]["evaluation_ms"] = 10_000.into())?;
     let stack = foundation.start(&config, 1).await?;
     stack.wait_until_ready().await?;
     assert_eq!(ask(&stack, "researcher").await?, (200, None));
@@ -84,6 +86,43 @@ async fn a_bundle_that_would_overflow_the_stack_is_refused() -> Result<()> {
     assert_eq!(stack.envoy.log_lines("is in quarantine").len(), 0);
     assert_eq!(ask(&stack, "first").await?, (200, None));
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0, "no VM trapped");
+
+    server.now(Script::module(&allowing("second"), "second")?);
+    eventually(PATIENCE, "the next good bundle", async || {
+        (ask(&stack, "second").await.ok()? == (200, None)).then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
+    let server = ScriptedServer::start(Script::module(&allowing("first"), "first")?).await?;
+    let foundation = Foundation::lay().await?;
+    let config = foundation.config(server.address())?;
+    let stack = foundation.start(&config, 2).await?;
+    stack.wait_until_ready().await?;
+
+    // Sixty megabytes of data, within the limit, that take more than the memory of a VM when they are read.
+    let data = format!("{{\"x\":[{}[1]]}}", "[1],".repeat(15_000_000));
+    let policy = allowing("first");
+    server.now(Script::body(200, packed(&[("authz.rego", &policy), ("data.json", &data)], "hostile")?));
+    let (line, _) = eventually(PATIENCE, "the quarantine", async || {
+        // Requests reload the VM where it was a worker that trapped.
+        let (status, reason) = ask(&stack, "first").await.ok()?;
+        assert!(status == 200 || (status == 503 && reason.is_none()), "{status} {reason:?}");
+        stack.envoy.log_lines("is in quarantine").pop()
+    })
+    .await?;
+    assert!(line.contains("the active policy stays"), "{line}");
+    let polls = server.asked();
+    eventually(PATIENCE, "further polls", async || (server.asked() > polls + 3).then_some(())).await?;
+    assert_eq!(stack.envoy.log_lines("is in quarantine").len(), 1);
+    assert_eq!(ask(&stack, "first").await?, (200, None));
+    assert!(
+        stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await? <= 1,
+        "one VM trapped, not one after the other"
+    );
 
     server.now(Script::module(&allowing("second"), "second")?);
     eventually(PATIENCE, "the next good bundle", async || {

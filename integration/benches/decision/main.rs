@@ -8,7 +8,7 @@ mod table;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use integration::{artifacts, certificates::Authority};
+use integration::{artifacts, certificates::Authority, wasm_cases};
 
 use self::table::Figures;
 
@@ -31,12 +31,9 @@ fn main() -> Result<()> {
     println!("natively, nanoseconds:\n");
     Figures::read(&run(&mut Command::new(native), &certificate)?).print();
     println!("\nin WebAssembly, nanoseconds:\n");
-    let mut node = Command::new("node");
+    let mut node = Command::new(wasm_cases::node()?);
     node.args(["--no-warnings", "--input-type=module", "-e", RUNNER]).arg(wasm);
-    Figures::read(
-        &run(&mut node, &certificate).context("Node runs the WebAssembly: is `node` on the PATH?")?,
-    )
-    .print();
+    Figures::read(&run(&mut node, &certificate)?).print();
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use hexr_authz_core::{
-    audit_log::{Ledger, LedgerFault, Swap, Versioned},
+    audit_log::{Calls, Ledger, LedgerFault, Swap, Versioned},
     authorizer::Authorizer,
     config::Config,
     decision::{Decision, DecisionId},
+    denial::Denial,
     identity::Peer,
     policy::Moment,
     request::Request,
@@ -60,25 +61,42 @@ impl Whole {
         self.authorizer.config().trust_domains.identify(pem.as_bytes())
     }
 
-    /// Whether the request is allowed.
-    ///
-    /// # Panics
-    /// When it is not: a benchmark of refusals would say something else.
+    /// The whole way. It has to end in a permit: a benchmark of refusals would say something else.
     pub(crate) fn decide(&self, peer: &Peer) {
-        let headers: [(&[u8], &[u8]); 8] = [
-            (b":method", b"POST"),
-            (b":authority", b"search.corp.example"),
-            (b":path", b"/v1/papers/query?limit=10"),
-            (b":scheme", b"https"),
-            (b"user-agent", b"agent/1.0"),
-            (b"accept", b"application/json"),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"120"),
-        ];
-        let request = Request::parse(headers.into_iter());
-        let moment = Moment { now: now(), seed: 0, is_over: &|| false };
+        let request = request();
         let decision =
-            self.authorizer.decide(peer, &request, moment, &NoCalls, DecisionId::from_random([7; 16]));
+            self.authorizer.decide(peer, &request, moment(), &NoCalls, DecisionId::from_random([7; 16]));
         assert!(matches!(decision, Decision::Allow(_)), "{decision:?}");
     }
+
+    /// The policy's part of it alone, as a call.
+    pub(crate) fn policy<'a>(&'a self, peer: &'a Peer) -> Result<impl FnMut() + 'a> {
+        let identity = peer.at(now()).map_err(|denial| anyhow!("{denial:?}"))?;
+        let request = request().map_err(|denial| anyhow!("{denial:?}"))?;
+        let derivation = self.authorizer.config().catalog.derive(&request);
+        let operation = derivation.operation().context("the catalog does not know the request")?;
+        let policy = &self.authorizer.active().context("no policy")?.policy;
+        Ok(move || {
+            let consent = policy.allows(identity, &operation, moment(), Calls::none());
+            assert!(consent.is_ok(), "{consent:?}");
+        })
+    }
+}
+
+fn request() -> Result<Request<'static>, Denial> {
+    const HEADERS: [(&[u8], &[u8]); 8] = [
+        (b":method", b"POST"),
+        (b":authority", b"search.corp.example"),
+        (b":path", b"/v1/papers/query?limit=10"),
+        (b":scheme", b"https"),
+        (b"user-agent", b"agent/1.0"),
+        (b"accept", b"application/json"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"120"),
+    ];
+    Request::parse(HEADERS.into_iter())
+}
+
+fn moment() -> Moment<'static> {
+    Moment { now: now(), seed: 0, is_over: &|| false }
 }

@@ -102,8 +102,9 @@ impl Case {
 
     /// Why Envoy cannot decide it; nothing where it can.
     pub fn why_not_in_envoy(&self) -> Option<&'static str> {
-        if self.request.is_none() {
-            return Some("an input is no request");
+        let Some(request) = &self.request else { return Some("an input is no request") };
+        if request.method.bytes().any(|letter| letter.is_ascii_lowercase()) {
+            return Some("Envoy's reader of HTTP/1.1 takes no method in small letters");
         }
         if self.at.is_some() {
             return Some("Envoy's clock cannot be set");

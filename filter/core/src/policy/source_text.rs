@@ -4,13 +4,17 @@
 //! deep would overflow the stack. It also tries several readings of what stands first in a bracket, each from the start,
 //! so that its time can double or triple with every level. Both are told here from the tokens, without parsing.
 
+mod level;
 mod separators;
 mod tokens;
 
 pub(crate) use separators::with_separators;
 
+use self::{
+    level::{Before, Kind, Level, Place},
+    tokens::{Token, TokenKind, Tokens},
+};
 use super::number_text;
-use tokens::{Token, TokenKind, Tokens};
 
 /// The deepest nesting of brackets, and of minus signs before something else than a number.
 const MAX_NESTING: usize = 12;
@@ -61,61 +65,6 @@ struct Reading<'c> {
     at_line_start: bool,
 }
 
-/// What stands before a token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
-    /// Nothing that a value could continue.
-    Nothing,
-    /// A value, with where it ends.
-    Value(usize),
-    /// A `.`, behind which every word is a name.
-    Dot,
-    /// A word behind which a body may begin.
-    If,
-}
-
-/// An open bracket, or the module around all of them.
-struct Level {
-    kind: Kind,
-    /// How many times the parser reads it from its start.
-    readings: u64,
-    place: Place,
-    /// Operators in the expression that is being read.
-    operators: usize,
-    /// The deepest of its operands.
-    deepest: usize,
-    /// The depth of the operand that is being read.
-    operand: usize,
-    /// The deepest of the expressions before.
-    done: usize,
-    /// Minus signs that cover the rest of the expression.
-    minuses: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Module,
-    /// An array, a set, an object or a comprehension.
-    Literal,
-    /// A body of statements.
-    Body,
-    /// Round brackets, and the square ones of a reference.
-    Inner,
-}
-
-/// Where in a level the parser is, as far as it reads things again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The first key or value of a literal.
-    First,
-    /// What follows a `|` of a literal, or the first statement of a body: the parser may take one for the other.
-    BehindBar,
-    /// The beginning of a statement, which may turn out to be a pattern.
-    Statement,
-    /// What is read once.
-    Settled,
-}
-
 // === impl Checker ===
 
 impl Checker {
@@ -135,45 +84,6 @@ impl Checker {
             reading.token(&token)?;
         }
         reading.end_of_line(text.len())
-    }
-}
-
-// === impl Level ===
-
-impl Level {
-    fn new(kind: Kind, readings: u64) -> Self {
-        let place = match kind {
-            Kind::Literal => Place::First,
-            Kind::Body => Place::BehindBar,
-            Kind::Module | Kind::Inner => Place::Settled,
-        };
-        Self { kind, readings, place, operators: 0, deepest: 0, operand: 0, done: 0, minuses: 0 }
-    }
-
-    /// How many times the parser reads a bracket that opens here.
-    fn readings_within(&self) -> u64 {
-        let factor = match (self.place, self.kind) {
-            (Place::BehindBar, _) => 3,
-            (Place::First | Place::Statement, _) => 2,
-            (Place::Settled, _) => 1,
-        };
-        self.readings.saturating_mul(factor)
-    }
-
-    fn depth(&self) -> usize {
-        self.done.max(self.operators + self.deepest.max(self.operand))
-    }
-
-    fn end_operand(&mut self) {
-        self.deepest = self.deepest.max(self.operand);
-        self.operand = 0;
-    }
-
-    /// Ends an expression; how many minus signs it had.
-    fn end_expression(&mut self) -> usize {
-        self.done = self.depth();
-        (self.operators, self.deepest, self.operand) = (0, 0, 0);
-        std::mem::take(&mut self.minuses)
     }
 }
 
