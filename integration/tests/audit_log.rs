@@ -83,6 +83,34 @@ async fn all_say(stack: &Stack, status: u16, reason: Option<&str>) -> Result<()>
     Ok(())
 }
 
+#[tokio::test]
+async fn a_caller_over_its_limit_is_told_when_to_come_back() -> Result<()> {
+    let policy = r#"package hexr.authz
+default allow := {"allowed": false, "http_status": 429, "reason": "two calls in five seconds"}
+allow := {"allowed": true} if count(recent) < 2
+recent contains call if {
+    some call in data.audit_log
+    call.agent == input.agent
+    call.timestamp > time.now_ns() - 5000000000
+}
+"#;
+    let foundation = Foundation::lay().await?;
+    let stack = foundation.start(&foundation.config_with_policy(policy)?, 2).await?;
+    stack.wait_until_ready().await?;
+    let mut connection = stack.agent("researcher")?.connect().await?;
+    let mut ask = async || connection.send("POST", BIGQUERY, QUERY).await;
+    let began = Instant::now();
+    assert_eq!((ask().await?.status.as_u16(), ask().await?.status.as_u16()), (200, 200));
+    let refused = ask().await?;
+    assert_eq!((refused.status.as_u16(), refused.reason().as_deref()), (429, Some("policy_denied")));
+    let seconds: u64 = refused.header("retry-after").unwrap_or_default().parse()?;
+    ensure!((1..=5).contains(&seconds), "{seconds}");
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    assert_eq!(ask().await?.status, 200);
+    ensure!(began.elapsed() >= Duration::from_secs(5));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_limit_is_exact_over_all_workers_and_survives() -> Result<()> {
     let server = ScriptedServer::start(Script::module(&policy("first"), "r1")?).await?;

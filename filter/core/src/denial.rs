@@ -182,6 +182,7 @@ impl Denial {
         match self {
             Self::NoPolicy | Self::AuditLogContention => Some(1),
             Self::AuditLogFull { retry_after_seconds, .. } => *retry_after_seconds,
+            Self::PolicyDenied(rejection) => rejection.retry_after_seconds,
             Self::NoClientCertificate
             | Self::ExpiredCertificate(_)
             | Self::MultipleUriSans { .. }
@@ -194,7 +195,6 @@ impl Denial {
             | Self::UnreadableBody(_)
             | Self::BodyTimeout(_)
             | Self::BodyTooLarge(_)
-            | Self::PolicyDenied(_)
             | Self::EvaluationError(_)
             | Self::BudgetExceeded(_)
             | Self::InternalError(_) => None,

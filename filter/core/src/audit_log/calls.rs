@@ -60,6 +60,26 @@ impl<'a> Calls<'a> {
     }
 }
 
+// === impl Seen ===
+
+impl<'a> Seen<'a> {
+    /// The number of the first call at these instants, and how many there are.
+    fn within(self, instants: RangeInclusive<i64>) -> (usize, usize) {
+        let begin = self.block.older_than(*instants.start()).max(self.from);
+        let end =
+            instants.end().checked_add(1).map_or(self.block.len(), |after| self.block.older_than(after));
+        (begin, end.saturating_sub(begin))
+    }
+
+    /// The instants of the calls of these kinds, oldest first.
+    fn chosen(self, instants: RangeInclusive<i64>, kinds: &[bool]) -> impl Iterator<Item = i64> {
+        let (begin, count) = self.within(instants);
+        let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
+        let entries = self.block.entries(begin).take(count).filter(move |entry| counts(entry.face));
+        entries.map(|entry| entry.timestamp)
+    }
+}
+
 impl RecentCalls for Calls<'_> {
     fn len(&self) -> usize {
         Calls::len(self)
@@ -94,18 +114,19 @@ impl RecentCalls for Calls<'_> {
     }
 
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
-        let Some(Seen { block, from, .. }) = self.seen else { return 0 };
-        let begin = block.older_than(*instants.start()).max(from);
-        let end = instants.end().checked_add(1).map_or(block.len(), |after| block.older_than(after));
-        let count = end.saturating_sub(begin);
+        let Some(seen) = self.seen else { return 0 };
+        let (_, count) = seen.within(instants.clone());
         if kinds.iter().all(|counts| *counts) {
             return count;
         }
         if !kinds.iter().any(|counts| *counts) {
             return 0;
         }
-        let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
-        block.entries(begin).take(count).filter(|entry| counts(entry.face)).count()
+        seen.chosen(instants, kinds).count()
+    }
+
+    fn oldest(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> Option<i64> {
+        self.seen?.chosen(instants, kinds).next()
     }
 }
 

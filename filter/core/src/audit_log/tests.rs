@@ -494,6 +494,48 @@ fn an_agent_fills_its_own_room_only() {
     ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
 }
 
+/// What the caller is told after calls at 0, 10 and 20 seconds, when it asks at 30.5.
+#[track_caller]
+fn check_retry_after(refusal: &str, recent: &str, expected: Option<i64>) {
+    let recent = recent.replace("recent", "some call in data.audit_log; call.agent == input.agent");
+    let rules = format!(
+        "allow := {{\"allowed\": true}} if is_within else := {refusal}\nis_within if {{ {recent} }}",
+    );
+    let (authorizer, shared) = (authorizer(&rules, r#"{"accept_unproven": true}"#), Shared::at(START));
+    for _ in 0..3 {
+        ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
+        shared.now.set(shared.now.get() + 10 * SECOND);
+    }
+    shared.now.set(shared.now.get() + SECOND / 2);
+    let denial = ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap_err();
+    assert_eq!(denial.retry_after_seconds(), expected, "{refusal} {recent}");
+    if let Some(seconds) = expected {
+        shared.now.set(shared.now.get() + (seconds - 1) * SECOND);
+        ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap_err();
+        shared.now.set(shared.now.get() + SECOND);
+        let has_one_limit = recent.matches("count").count() == 1;
+        assert_eq!(ask(&authorizer, &shared, ("acme", "crew"), "POST").is_ok(), has_one_limit);
+    }
+}
+
+#[test]
+fn who_calls_too_often_is_told_when_a_call_will_be_forgotten() {
+    let minute = "count([1 | recent; call.timestamp > time.now_ns() - 60000000000]) < 3";
+    let limited = r#"{"allowed": false, "http_status": 429}"#;
+    check_retry_after(limited, minute, Some(30));
+    // Of several counts the first that goes down: before, asking again is in vain.
+    let both = format!("count([1 | recent; call.timestamp > time.now_ns() - 40000000000]) < 100; {minute}");
+    check_retry_after(limited, &both.replace("60000000000", "55000000000"), Some(10));
+    // Nobody counts, or not so that it can be known.
+    check_retry_after(limited, "count([call | recent]) < 3", None);
+    check_retry_after(limited, "count([call | recent; call.timestamp / 2 > 0]) < 3", None);
+    // It is no limit, or the policy says it itself.
+    check_retry_after("false", minute, None);
+    check_retry_after(r#"{"allowed": false}"#, minute, None);
+    let own = r#"{"allowed": false, "http_status": 429, "headers": {"retry-after": "7"}}"#;
+    check_retry_after(own, minute, None);
+}
+
 #[test]
 fn a_tenant_fills_its_own_room_only_and_gets_it_back() {
     let settings = r#"{"tenant_bytes": 4096, "window_seconds": 1}"#;

@@ -87,7 +87,7 @@ impl Library {
             calls: None,
         };
         let answer = self.program.evaluate(rule, asked);
-        answer.map(|value| value == Value::Bool(true)).map_err(|halt| format!("{halt:?}"))
+        answer.map(|answer| answer.value == Value::Bool(true)).map_err(|halt| format!("{halt:?}"))
     }
 
     /// The document at the path, in Rego's own notation, with sets and objects in order; nothing where it is undefined.

@@ -28,7 +28,7 @@ use crate::{
     catalog::Operation,
     denial::Denial,
     identity::Identity,
-    rego::{Asked, Halt, Program},
+    rego::{Asked, Evaluated, Halt, Program},
     timestamp::Timestamp,
 };
 
@@ -139,8 +139,8 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let outcome =
-            self.read(&self.evaluate(document.input(service, action, &timestamp), moment, calls)?)?;
+        let evaluated = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
+        let outcome = self.read(&evaluated)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
@@ -165,9 +165,13 @@ impl Policy {
         }
     }
 
-    fn read(&self, answer: &Value) -> Result<Outcome, Denial> {
-        Outcome::read(answer, Author::Platform)
-            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))
+    fn read(&self, evaluated: &Evaluated) -> Result<Outcome, Denial> {
+        let mut outcome = Outcome::read(&evaluated.value, Author::Platform)
+            .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
+        if let (Outcome::Deny(rejection), Some(nanos)) = (&mut outcome, evaluated.count_falls_in) {
+            rejection.retry_in(nanos);
+        }
+        Ok(outcome)
     }
 
     /// Whether the answer depends on the calls of the recent past. Where it does not, there is no need to know them.
@@ -192,7 +196,7 @@ impl Policy {
         Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Value, Denial> {
+    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Evaluated, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),

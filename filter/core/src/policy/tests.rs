@@ -223,7 +223,9 @@ fn an_error_leaves_nothing_behind() {
     let policy = compile(&[module], r#"{"closed": true}"#).unwrap();
     let ask = |role: &str| {
         let text = format!("{{\"role\": \"{role}\"}}");
-        policy.evaluate(Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
+        policy
+            .evaluate(Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
+            .map(|evaluated| evaluated.value)
     };
     assert_eq!(ask("editor"), Ok(Value::Bool(false)));
     assert!(matches!(ask("crash"), Err(Denial::EvaluationError(_))));

@@ -20,4 +20,7 @@ pub(crate) trait RecentCalls {
 
     /// How many calls were made at these instants, of the kinds that count.
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize;
+
+    /// When the oldest of those was made.
+    fn oldest(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> Option<i64>;
 }

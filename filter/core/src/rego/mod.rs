@@ -91,6 +91,15 @@ pub(crate) struct RuleView<'p> {
     pub(crate) at: Position,
 }
 
+/// What an evaluation came to.
+#[derive(Debug)]
+pub(crate) struct Evaluated {
+    /// The value; [`Value::Undefined`] where there is none.
+    pub(crate) value: Value,
+    /// In how many nanoseconds the first count of recent calls goes down, of those that were made on the way.
+    pub(crate) count_falls_in: Option<i64>,
+}
+
 // === impl Program ===
 
 impl Program {
@@ -150,12 +159,14 @@ impl Program {
         lookback::looks(self, rule)
     }
 
-    /// The value of a rule; [`Value::Undefined`] where it has none.
+    /// The value of a rule.
     ///
     /// # Errors
     /// Where there is no answer.
-    pub(crate) fn evaluate(&self, rule: RuleId, asked: Asked<'_>) -> Result<Value, Halt> {
-        self.machine(asked).rule(rule)
+    pub(crate) fn evaluate(&self, rule: RuleId, asked: Asked<'_>) -> Result<Evaluated, Halt> {
+        let mut machine = self.machine(asked);
+        let value = machine.rule(rule)?;
+        Ok(Evaluated { value, count_falls_in: machine.count_falls_in() })
     }
 
     /// The value of a rule, where it has one, and how much of the work it leaves.

@@ -48,6 +48,8 @@ pub struct Rejection {
     pub body: Option<String>,
     /// What logs and later filters are told.
     pub remarks: Remarks,
+    /// Before so many seconds no call that it counted leaves its window: what a caller with too many is told.
+    pub retry_after_seconds: Option<i64>,
 }
 
 /// What an answer tells beside the decision.
@@ -84,6 +86,16 @@ impl Rejection {
     /// The status of the reply.
     pub fn status(&self) -> u16 {
         self.status.unwrap_or(403)
+    }
+
+    /// Tells the caller to wait, if the policy refuses because of too many calls and says nothing of it itself.
+    pub(super) fn retry_in(&mut self, nanos: i64) {
+        const NANOS_PER_SECOND: i64 = 1_000_000_000;
+        let is_told = self.headers.iter().any(|header| header.name == "retry-after");
+        if self.status() == 429 && !is_told {
+            let seconds = nanos.saturating_add(NANOS_PER_SECOND - 1) / NANOS_PER_SECOND;
+            self.retry_after_seconds = Some(seconds.max(1));
+        }
     }
 }
 

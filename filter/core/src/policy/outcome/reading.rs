@@ -85,7 +85,7 @@ impl<'v> Reading<'v> {
         } else {
             self.unclaimed("headers", names_of(&headers), claim_on_response);
             self.refusal(status, &headers);
-            Outcome::Deny(Rejection { status, headers, body, remarks })
+            Outcome::Deny(Rejection { status, headers, body, remarks, retry_after_seconds: None })
         };
         self.mistakes.into_result().map(|()| outcome)
     }

@@ -44,6 +44,12 @@ impl RecentCalls for Log {
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
         self.calls.iter().filter(|(timestamp, kind)| instants.contains(timestamp) && kinds[*kind]).count()
     }
+
+    fn oldest(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> Option<i64> {
+        let mut chosen =
+            self.calls.iter().filter(|(timestamp, kind)| instants.contains(timestamp) && kinds[*kind]);
+        chosen.next().map(|(timestamp, _)| *timestamp)
+    }
 }
 
 fn compile(rules: &str) -> Program {

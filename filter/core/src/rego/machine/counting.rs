@@ -94,7 +94,15 @@ impl<'p> Machine<'p> {
                 Test::OfKind => self.choose_kinds(choice, step, &mut chosen)?,
             }
         }
-        Ok(Some(calls.count(chosen.instants, &chosen.kinds)))
+        let count = calls.count(chosen.instants.clone(), &chosen.kinds);
+        if count > 0 && *chosen.instants.start() > i64::MIN {
+            // The bound moves with the clock: the oldest call is the first to fall behind it.
+            let oldest = calls.oldest(chosen.instants.clone(), &chosen.kinds);
+            let falls_in =
+                oldest.map(|oldest| oldest.saturating_sub(*chosen.instants.start()).saturating_add(1));
+            self.count_falls_in = self.count_falls_in.into_iter().chain(falls_in).min();
+        }
+        Ok(Some(count))
     }
 
     fn choose_kinds(&mut self, choice: &'p Choice, step: &'p Step, chosen: &mut Chosen) -> Result<(), Halt> {

@@ -64,6 +64,8 @@ pub(crate) struct Machine<'p> {
     depth: usize,
     is_indexed: bool,
     calls: Option<AuditLog<'p>>,
+    /// In how many nanoseconds the first count of calls goes down, of those that were made.
+    count_falls_in: Option<i64>,
 }
 
 /// What stands at `data.audit_log`.
@@ -108,12 +110,18 @@ impl<'p> Machine<'p> {
             depth: 0,
             is_indexed,
             calls,
+            count_falls_in: None,
         }
     }
 
     /// How much work is left.
     pub(super) fn work_left(&self) -> u64 {
         self.surroundings.work.left()
+    }
+
+    /// In how many nanoseconds the first count of calls goes down, where calls were counted.
+    pub(super) fn count_falls_in(&self) -> Option<i64> {
+        self.count_falls_in
     }
 
     /// Takes account of `units` of work, and ends the evaluation when it is too much.
