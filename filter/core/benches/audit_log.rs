@@ -75,6 +75,9 @@ fn authorizer(limit: usize) -> Outcome<Authorizer> {
     ))
 }
 
+/// Is evaluated each time, as those that count are.
+const UNLIMITED: &str = "package hexr.authz\nallow { time.now_ns() > 0; input.role == \"researcher\" }\n";
+
 fn of_policy(policy: &str) -> Outcome<Authorizer> {
     let config = serde_json::json!({
         "identity": {"trust_domains": [{"name": "hexr.cloud"}]},
@@ -236,16 +239,18 @@ fn by_calls() -> Outcome<()> {
 
 fn by_agents() -> Outcome<()> {
     println!("\ncost of a decision by agents with 20 calls each, µs");
-    println!("{:>8}{:>12}{:>16}", "agents", "allowed", "MiB in all");
+    println!("{:>8}{:>12}{:>18}{:>16}", "agents", "allowed", "without a limit", "MiB in all");
     for agents in [10, 1_000, 100_000] {
         let certificates = certificates(agents)?;
         let authorizer = authorizer(1_000_000)?;
         let peers = peers(&authorizer, &certificates);
         let shared = fill(&authorizer, &peers, 20)?;
         let allowed = cost(&authorizer, &peers, &shared)?;
+        // What it costs that what is known of so many agents is in no cache.
+        let unlimited = cost(&of_policy(UNLIMITED)?, &peers, &shared)?;
         let values = shared.values.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: usize = values.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
-        println!("{agents:>8}{allowed:>12.2}{:>16.1}", bytes as f64 / f64::from(1 << 20));
+        println!("{agents:>8}{allowed:>12.2}{unlimited:>18.2}{:>16.1}", bytes as f64 / f64::from(1 << 20));
     }
     Ok(())
 }

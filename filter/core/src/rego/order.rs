@@ -158,8 +158,11 @@ pub(crate) fn is_float(value: &Value) -> bool {
 }
 
 fn large_float(value: &Value) -> Option<BigInt> {
-    let float =
-        value.as_f64().ok().filter(|float| is_float(value) && float.abs() >= 9_007_199_254_740_992.0)?;
+    // Asked for the float that an integer is not, the library makes an error, which takes its time.
+    if !is_float(value) {
+        return None;
+    }
+    let float = value.as_f64().ok().filter(|float| float.abs() >= 9_007_199_254_740_992.0)?;
     // The display of a float is its shortest digits, filled up with zeros.
     format!("{float}").parse().ok()
 }
