@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod bundle_server;
 pub mod bundles;
 pub mod certificates;
+pub mod clients;
 pub mod credential_exchange;
 pub mod demo;
 pub mod differential;

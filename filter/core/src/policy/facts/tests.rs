@@ -46,8 +46,9 @@ fn authorizer(rules: &str) -> Authorizer {
 /// What `METHOD HOST/PATH` with these headers and this body comes to: `allow`, or the code of a denial.
 fn decide(authorizer: &Authorizer, line: &str, headers: &[(&str, &str)], body: &str) -> &'static str {
     let (method, target) = line.split_once(' ').unwrap();
-    let slash = target.find('/').unwrap();
-    let head = [(":method", method), (":authority", &target[..slash]), (":path", &target[slash..])];
+    let (host, path) = target.split_once('/').unwrap();
+    let path = format!("/{path}");
+    let head = [(":method", method), (":authority", host), (":path", path.as_str())];
     let all: Vec<(&str, &str)> = head.into_iter().chain(headers.iter().copied()).collect();
     let request = Request::parse(all.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let peer = Peer::new(
