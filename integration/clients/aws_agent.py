@@ -83,7 +83,7 @@ def sts():
     for region in ("us-east-1", "ap-northeast-1"):
         client("sts", region).get_caller_identity()
     role = "arn:aws:iam::123456789012:role/admin"
-    denied(client("sts", "ap-northeast-1").assume_role, RoleArn=role, RoleSessionName="x")
+    denied(client("sts", "ap-northeast-1").assume_role, RoleArn=role, RoleSessionName="agent")
 
 
 def functions():

@@ -187,6 +187,7 @@ async fn google() -> Result<()> {
             "gcp_bigquery/query",
             "gcp_bigquery/getQueryResults",
             "gcp_bigquery/query",
+            "gcp_bigquery/jobs.get",
             "gcp_bigquery/datasets.list",
             "gcp_storage/buckets.get",
             "gcp_storage/objects.insert",
@@ -199,8 +200,8 @@ async fn google() -> Result<()> {
         "Forbidden",
         &json!(403),
         &[
-            ("gcp_bigquery", "jobs.insert"),
             ("gcp_bigquery", "tables.delete"),
+            ("gcp_bigquery", "jobs.insert"),
             ("gcp_bigquery", "jobs.insert"),
             ("gcp_storage", "objects.delete"),
         ],
@@ -240,7 +241,7 @@ async fn mcp() -> Result<()> {
     ];
     assert_eq!(by_version(&|version| version == "2026-07-28"), work);
     let session = [
-        &["mcp_files/initialize", "mcp_files/notifications/initialized"],
+        &["mcp_files/initialize", "mcp_files/notifications/initialized"][..],
         &work[..],
         &["mcp_files/session/delete"],
     ];
