@@ -22,8 +22,20 @@ impl EnvoyConfig {
     /// # Errors
     /// When it cannot be read.
     pub fn shipped() -> Result<Self> {
-        let path = repository().join("envoy-config/envoy.yaml");
-        Ok(Self(yaml_serde::from_str(&fs::read_to_string(&path).context("envoy-config/envoy.yaml")?)?))
+        Self::read("envoy-config/envoy.yaml")
+    }
+
+    /// `envoy-config/direct.yaml`: requests go to the clouds themselves.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn direct() -> Result<Self> {
+        Self::read("envoy-config/direct.yaml")
+    }
+
+    fn read(path: &str) -> Result<Self> {
+        let text = fs::read_to_string(repository().join(path)).context(path.to_owned())?;
+        Ok(Self(yaml_serde::from_str(&text)?))
     }
 
     /// The filter's own configuration, as it stands in Envoy's.

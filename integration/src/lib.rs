@@ -11,6 +11,7 @@ pub mod clients;
 pub mod credential_exchange;
 pub mod demo;
 pub mod differential;
+pub mod dns;
 pub mod envoy;
 pub mod envoy_binary;
 pub mod envoy_config;

@@ -116,7 +116,24 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn config_with_policy(&self, module: &str) -> Result<EnvoyConfig> {
-        self.config(NOWHERE)?.with_filter_config(|config| {
+        Self::embed(self.config(NOWHERE)?, module)
+    }
+
+    /// The shipped configuration that leads to the clouds themselves, with a policy in it.
+    ///
+    /// # Errors
+    /// When the filter cannot be built.
+    pub fn direct_config_with_policy(&self, module: &str) -> Result<EnvoyConfig> {
+        let config = EnvoyConfig::direct()?
+            .with_free_ports()?
+            .with_certificates(&self.path("tls"))?
+            .with_filter(&artifacts::filter()?)?
+            .with_cluster("bundle-server", NOWHERE)?;
+        Self::embed(config, module)
+    }
+
+    fn embed(config: EnvoyConfig, module: &str) -> Result<EnvoyConfig> {
+        config.with_filter_config(|config| {
             if let Some(fields) = config.as_object_mut() {
                 fields.remove("services");
                 fields.remove("bundles");
