@@ -1,10 +1,5 @@
 //! Where an allowed request goes: to the host that it was judged for, and to no other.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a function that scenarios share stops at the first thing that is not as they say"
-)]
-
 use anyhow::Result;
 use integration::{
     credential_exchange::CredentialExchange,
