@@ -34,7 +34,7 @@ pub(crate) fn time(lines: &str) -> Result<()> {
             started.elapsed().as_nanos() / u128::from(TIMES)
         };
         let best = (0..ROUNDS).map(round).min().unwrap_or_default();
-        costs.push((best, format!("{} {}", recorded["service"], recorded["action"])));
+        costs.push((best, format!("{} {}", text(&recorded, "service"), text(&recorded, "action"))));
     }
     costs.sort_unstable();
     let at = |share: usize| costs.get(costs.len().saturating_sub(1) * share / 1000);
@@ -50,9 +50,14 @@ pub(crate) fn time(lines: &str) -> Result<()> {
 }
 
 fn headers(recorded: &Value) -> Result<Vec<(String, String)>> {
-    let text = |name: &str| recorded[name].as_str().unwrap_or_default().to_owned();
     let head = [(":method", "method"), (":authority", "authority"), (":path", "path")];
-    let mut headers: Vec<_> = head.iter().map(|(name, field)| ((*name).to_owned(), text(field))).collect();
-    headers.extend(serde_json::from_value::<Vec<(String, String)>>(recorded["headers"].clone())?);
+    let mut headers: Vec<_> =
+        head.iter().map(|(name, field)| ((*name).to_owned(), text(recorded, field))).collect();
+    let others = recorded.get("headers").cloned().unwrap_or_default();
+    headers.extend(serde_json::from_value::<Vec<(String, String)>>(others)?);
     Ok(headers)
+}
+
+fn text(recorded: &Value, field: &str) -> String {
+    recorded.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
