@@ -73,10 +73,17 @@ impl Authority {
     /// # Errors
     /// When a key cannot be made.
     pub fn envoy(&self) -> Result<Svid> {
-        let names = vec![
-            SanType::DnsName(Ia5String::try_from("localhost")?),
-            SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()),
-        ];
+        self.envoy_as(&["localhost"])
+    }
+
+    /// A certificate for an Envoy that is taken for hosts of these names.
+    ///
+    /// # Errors
+    /// When a name is not ASCII.
+    pub fn envoy_as(&self, hosts: &[&str]) -> Result<Svid> {
+        let hosts = hosts.iter().map(|host| Ok(SanType::DnsName(Ia5String::try_from(*host)?)));
+        let mut names = hosts.collect::<Result<Vec<_>>>()?;
+        names.push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
         self.issue(names, OffsetDateTime::now_utc() + DAY, ExtendedKeyUsagePurpose::ServerAuth)
     }
 

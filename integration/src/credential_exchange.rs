@@ -12,7 +12,14 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{certificates::Svid, stack::ANY_PORT};
 
 /// A running credential exchange.
 pub struct CredentialExchange {
@@ -26,6 +33,8 @@ pub struct CredentialExchange {
 pub struct Received {
     /// Its method.
     pub method: String,
+    /// The host that it is for.
+    pub host: String,
     /// Its path and query.
     pub path: String,
     /// Its headers.
@@ -42,6 +51,27 @@ impl CredentialExchange {
     /// # Errors
     /// When the address cannot be had.
     pub async fn start(address: SocketAddr) -> Result<Self> {
+        Self::start_by(address, None).await
+    }
+
+    /// A server that is none, but a cloud's own: it shows a certificate.
+    ///
+    /// # Errors
+    /// When no port can be had, or the certificate cannot be used.
+    pub async fn start_cloud(certificate: &Svid) -> Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(certificate.certificate.as_bytes())?],
+                PrivateKeyDer::from_pem_slice(certificate.key.as_bytes())?,
+            )?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self::start_by(ANY_PORT, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn start_by(address: SocketAddr, tls: Option<TlsAcceptor>) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -51,9 +81,18 @@ impl CredentialExchange {
                 let remembered = Arc::clone(&remembered);
                 let _ = stream.set_nodelay(true);
                 let service = service_fn(move |request| answer(request, Arc::clone(&remembered)));
+                let tls = tls.clone();
                 tokio::spawn(async move {
                     let builder = auto::Builder::new(TokioExecutor::new());
-                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                    match tls {
+                        Some(tls) => {
+                            let Ok(stream) = tls.accept(stream).await else { return };
+                            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                        None => {
+                            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                        }
+                    }
                 });
             }
         });
@@ -93,8 +132,10 @@ async fn answer(
     let role =
         head.headers.get("x-hexr-role").map(|role| String::from_utf8_lossy(role.as_bytes()).into_owned());
     let body = serde_json::json!({"credential": "short-lived", "role": role}).to_string();
+    let host = head.headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
     received.lock().unwrap_or_else(PoisonError::into_inner).push(Received {
         method: head.method.to_string(),
+        host: head.uri.authority().map(ToString::to_string).or(host).unwrap_or_default(),
         path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: head.headers,
         body: sent,

@@ -33,8 +33,16 @@ impl EnvoyConfig {
         Self::read("envoy-config/envoy-fleet.yaml")
     }
 
+    /// `envoy-config/direct.yaml`: requests go to the clouds themselves.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn direct() -> Result<Self> {
+        Self::read("envoy-config/direct.yaml")
+    }
+
     fn read(path: &str) -> Result<Self> {
-        let text = fs::read_to_string(repository().join(path)).with_context(|| path.to_owned())?;
+        let text = fs::read_to_string(repository().join(path)).context(path.to_owned())?;
         Ok(Self(yaml_serde::from_str(&text)?))
     }
 

@@ -132,6 +132,19 @@ impl Foundation {
         with_policy(config, module)?.with_cluster("rate-limit-service", rate_limit_service)
     }
 
+    /// The shipped configuration that leads to the clouds themselves, with a policy in it.
+    ///
+    /// # Errors
+    /// When the filter cannot be built.
+    pub fn direct_config_with_policy(&self, module: &str) -> Result<EnvoyConfig> {
+        let config = EnvoyConfig::direct()?
+            .with_free_ports()?
+            .with_certificates(&self.path("tls"))?
+            .with_filter(&artifacts::filter()?)?
+            .with_cluster("bundle-server", NOWHERE)?;
+        with_policy(config, module)
+    }
+
     /// Starts Envoy.
     ///
     /// # Errors

@@ -95,7 +95,8 @@ recent contains call if {
 }
 "#;
     let foundation = Foundation::lay().await?;
-    let stack = foundation.start(&foundation.config_with_policy(policy)?, 2).await?;
+    let config = foundation.config_with_policy(policy)?;
+    let stack = foundation.start(&config, 2).await?;
     stack.wait_until_ready().await?;
     let mut connection = stack.agent("researcher")?.connect().await?;
     let mut ask = async || connection.send("POST", BIGQUERY, QUERY).await;

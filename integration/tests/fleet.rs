@@ -126,7 +126,12 @@ fn outcome(answer: &Answer) -> Result<Outcome> {
         (429, Some("access_denied"), None) => {
             let after = number("retry-after").with_context(|| format!("no retry-after: {answer:?}"))?;
             ensure!((1..=YEAR).contains(&after) && number("x-ratelimit-remaining") == Some(0), "{answer:?}");
-            ensure!(answer.json().is_some_and(|body| body["service"] == "gcp_bigquery"), "{answer:?}");
+            ensure!(
+                answer
+                    .json()
+                    .is_some_and(|body| body.get("service").is_some_and(|service| service == "gcp_bigquery")),
+                "{answer:?}"
+            );
             Ok(Outcome::OverLimit)
         }
         (403, Some("access_denied"), Some("policy_denied")) => Ok(Outcome::Denied),

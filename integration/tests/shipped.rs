@@ -76,7 +76,7 @@ fn every_shipped_configuration_refuses_after_a_trap_and_recovers() -> Result<()>
             all(&document, "require_client_certificate").iter().all(|value| **value == Value::Bool(true))
         );
     }
-    assert_eq!(filters, 2);
+    assert_eq!(filters, 3);
     Ok(())
 }
 

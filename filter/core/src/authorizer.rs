@@ -98,12 +98,13 @@ impl Authorizer {
             let derived = self.config.catalog.admit(derivation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
             let policy = &active.policy;
+            let further = policy.further(&derived, request)?;
             let consent = if policy.counts_calls() {
                 self.config.audit_log.settle(identity, &derived.operation, ledger, |calls, now| {
-                    policy.allows(identity, &derived.operation, Moment { now, ..moment }, calls)
+                    policy.allows(identity, &derived.operation, &further, Moment { now, ..moment }, calls)
                 })?
             } else {
-                policy.allows(identity, &derived.operation, moment, Calls::none())?
+                policy.allows(identity, &derived.operation, &further, moment, Calls::none())?
             };
             Ok((identity, derived.operation, consent))
         });

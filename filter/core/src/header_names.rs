@@ -1,5 +1,5 @@
 //! The headers that a policy's answer may not touch, so that what goes upstream is what was judged, and a reply is
-//! read as what it is.
+//! read as what it is; and those whose values a policy does not see.
 //!
 //! What [`crate::request`] and [`crate::catalog`] begin to read belongs into [`JUDGED`] or [`JUDGED_FAMILIES`].
 
@@ -76,8 +76,33 @@ fn claim_on_both(folded: &str) -> Option<&'static str> {
     }
 }
 
+/// Parts of names of headers and query parameters that carry what proves something: a policy never sees their values.
+const SECRET: [&str; 13] = [
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "credential",
+    "signature",
+    "session-id",
+    "assertion",
+    "jwt",
+    "apikey",
+    "client-cert",
+];
+
+/// Whether the value of a header, or of a parameter of a query, is a secret, by its name.
+pub(crate) fn is_secret(name: &str) -> bool {
+    let name = fold(name);
+    SECRET.iter().any(|part| name.contains(part))
+        || name.ends_with("-key")
+        || matches!(name.as_str(), "key" | "sig")
+}
+
 /// The form in which a name is compared: many servers take `_` for `-`, and case means nothing.
-fn fold(name: &str) -> String {
+pub(crate) fn fold(name: &str) -> String {
     name.chars().map(|char| if char == '_' { '-' } else { char.to_ascii_lowercase() }).collect()
 }
 
@@ -122,10 +147,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn secrets() {
+        for name in [
+            "authorization",
+            "Proxy-Authorization",
+            "cookie",
+            "X-Amz-Security-Token",
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "x_amz_security_token",
+            "x-goog-iam-authorization-token",
+            "x-api-key",
+            "api-key",
+            "ApiKey",
+            "key",
+            "sig",
+            "access_token",
+            "mcp-session-id",
+            "x-amz-server-side-encryption-customer-key",
+            "x-forwarded-client-cert",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["x-approval", "content-type", "x-amz-acl", "prefix", "keys", "range", "x-amz-date"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+
     /// A name that is not folded itself would never be found.
     #[test]
     fn the_lists_are_in_the_folded_form() {
-        let lists = [&JUDGED[..], &JUDGED_FAMILIES, &CONNECTION, &GRPC_OUTCOME, &METHOD_OVERRIDES];
+        let lists = [&JUDGED[..], &JUDGED_FAMILIES, &CONNECTION, &GRPC_OUTCOME, &METHOD_OVERRIDES, &SECRET];
         for name in lists.concat() {
             assert_eq!(fold(name), name);
         }

@@ -1,8 +1,10 @@
 //! Times decisions of the core, natively or in WebAssembly, next to regorus' interpreter and virtual machine.
 //!
 //! Reads an agent's certificate in PEM from its input, and prints a line for each figure: its name, a tab, nanoseconds.
-//! `cargo bench -p integration --bench decision` builds it for both targets, runs it, and makes a table of it.
+//! `cargo bench -p integration --bench decision` builds it for both targets, runs it, and makes a table of it. With the
+//! argument `derivations` it reads requests and times those (`--bench derivation`).
 
+mod derivations;
 mod peers;
 mod policies;
 mod whole;
@@ -28,8 +30,12 @@ const SLICE: Duration = Duration::from_millis(20);
 const SLICES: usize = 9;
 
 fn main() -> Result<()> {
-    let mut pem = String::new();
-    std::io::stdin().read_to_string(&mut pem)?;
+    let mut input = String::new();
+    std::io::stdin().read_to_string(&mut input)?;
+    if std::env::args().nth(1).as_deref() == Some("derivations") {
+        return derivations::time(&input);
+    }
+    let pem = input;
     whole_decisions(&pem)?;
     compare("small policy", &small())?;
     for size in SIZES {

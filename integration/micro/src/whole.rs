@@ -10,7 +10,7 @@ use hexr_authz_core::{
     decision::{Decision, DecisionId},
     denial::Denial,
     identity::Peer,
-    policy::Moment,
+    policy::{FurtherFields, Moment},
     request::Request,
     timestamp::Timestamp,
 };
@@ -76,8 +76,9 @@ impl Whole {
         let derivation = self.authorizer.config().catalog.derive(&request);
         let operation = derivation.operation().context("the catalog does not know the request")?;
         let policy = &self.authorizer.active().context("no policy")?.policy;
+        let further = FurtherFields::default();
         Ok(move || {
-            let consent = policy.allows(identity, &operation, moment(), Calls::none());
+            let consent = policy.allows(identity, &operation, &further, moment(), Calls::none());
             assert!(consent.is_ok(), "{consent:?}");
         })
     }

@@ -1,9 +1,10 @@
-//! JSON in which nothing can be read in two ways: no key twice, bounded depth, nothing behind it.
+//! JSON in which nothing can be read in two ways: no key twice, bounded depth, nothing behind it. Numbers are kept as
+//! they are written.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// Deeper documents are refused.
 const DEPTH: usize = 64;
@@ -104,7 +105,11 @@ impl<'de> Visitor<'de> for Document {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some(name) = fields.next_key::<String>()? {
+        while let Some(key) = fields.next_key_seed(KeySeed)? {
+            let Key::Name(name) = key else {
+                let number: Cow<'de, str> = fields.next_value()?;
+                return number.parse::<Number>().map(Value::Number).map_err(A::Error::custom);
+            };
             let value = fields.next_value_seed(self.below()?)?;
             if object.contains_key(&name) {
                 return Err(A::Error::custom(format!("the key `{name}` stands twice")));
@@ -112,6 +117,42 @@ impl<'de> Visitor<'de> for Document {
             object.insert(name, value);
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// What stands before a value of a map.
+enum Key {
+    /// A key of the text.
+    Name(String),
+    /// The mark by which the parser hands over a number that is no integer of 64 bits. No text can make one.
+    Number,
+}
+
+/// Reads a [`Key`]. The parser gives a key of the text in bytes where bytes are asked for, and its mark as a text.
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Key, E> {
+        let name = std::str::from_utf8(key).map_err(|_| E::custom("a key is not UTF-8"))?;
+        Ok(Key::Name(name.to_owned()))
+    }
+
+    fn visit_str<E>(self, _mark: &str) -> Result<Key, E> {
+        Ok(Key::Number)
     }
 }
 
@@ -139,6 +180,25 @@ mod tests {
         }
         assert!(parse(b"\"\xff\"").is_err());
         assert!(parse("\u{feff}{}".as_bytes()).is_err());
+    }
+
+    /// A number is what is written, and nothing that is written otherwise is a number.
+    #[test]
+    fn numbers() {
+        for number in ["1", "-1", "0.5", "1e+2", "18446744073709551616", "1000.00000000000000001", "-0"] {
+            let document = parse(format!(r#"{{"n":[{number}]}}"#).as_bytes()).unwrap();
+            assert!(document["n"][0].is_number(), "{number}: {document}");
+            assert_eq!(document["n"][0].to_string(), number);
+        }
+        for text in [
+            r#"{"$serde_json::private::Number":"5"}"#,
+            r#"{"\u0024serde_json::private::Number":"5"}"#,
+            r#"{"$serde_json::private::RawValue":"5"}"#,
+        ] {
+            let document = parse(text.as_bytes()).unwrap();
+            assert_eq!(document.as_object().map(Map::len), Some(1), "{text}: {document}");
+        }
+        assert!(parse(br#"{"\ud800":1}"#).is_err());
     }
 
     #[test]

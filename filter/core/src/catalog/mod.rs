@@ -24,7 +24,7 @@ pub use own::{Action, JsonField, Kind, Service};
 pub use tongue::{Addressee, Tongue};
 pub use uri_template::{UriTemplate, UriTemplateError};
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use self::{
     builtin::{Speaks, Table},
@@ -183,6 +183,11 @@ impl Catalog {
             covering.map(|(host, at)| (*at, Some(host.name.as_str())))
         })
     }
+}
+
+/// A name or a value of a query, decoded; nothing where its escapes are no text.
+pub(crate) fn query_text(raw: &str) -> Option<Cow<'_, str>> {
+    builtin::decoded(raw).ok()
 }
 
 /// The clouds answer at these ports only; what answers elsewhere is for the operator to name.

@@ -3,7 +3,10 @@
 use regorus::Value;
 use thiserror::Error;
 
-use super::number_text::{self, TOO_LARGE};
+use super::{
+    facts::FurtherFields,
+    number_text::{self, TOO_LARGE},
+};
 
 /// A text that is used in many inputs, shared and not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,13 +103,22 @@ impl IdentityDocument {
         &self.input
     }
 
-    /// The seven fields of `input`.
-    pub(crate) fn input(&self, service: &Text, action: &Text, timestamp: &Text) -> Value {
+    /// The seven fields of `input`, and the further ones.
+    pub(crate) fn input(
+        &self,
+        service: &Text,
+        action: &Text,
+        timestamp: &Text,
+        further: &FurtherFields,
+    ) -> Value {
         let mut input = self.input.clone();
         if let Ok(object) = input.as_object_mut() {
             object.insert(self.service.clone(), service.0.clone());
             object.insert(self.action.clone(), action.0.clone());
             object.insert(self.timestamp.clone(), timestamp.0.clone());
+            for (name, value) in &further.0 {
+                object.insert(name.clone(), value.clone());
+            }
         }
         input
     }

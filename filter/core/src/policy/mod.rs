@@ -3,6 +3,7 @@
 mod compile;
 mod dialect;
 mod document;
+mod facts;
 mod library;
 mod memory;
 mod number_text;
@@ -14,21 +15,24 @@ pub use compile::{CompileError, CompileErrors, RulePath, module_header};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::{Data, DataError, Text};
+pub use facts::FurtherFields;
 pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
 pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
 
+use facts::Wanted;
 use memory::Memory;
 use regorus::Value;
 
 use crate::{
     audit_log::Calls,
-    catalog::Operation,
+    catalog::{Derived, Operation},
     denial::Denial,
     identity::Identity,
     rego::{Asked, Evaluated, Halt, Program},
+    request::Request,
     timestamp::Timestamp,
 };
 
@@ -50,6 +54,7 @@ pub struct Policy {
     entry: usize,
     /// Nothing where its decisions depend on more than who asks and what for.
     memory: Option<Memory>,
+    wanted: Wanted,
     /// The text of the last second that was asked about, because most requests share it with the one before.
     last_second: RefCell<Option<(i64, Text)>>,
     budget: Budget,
@@ -103,8 +108,16 @@ const WORK_PER_MILLISECOND: u64 = 20_000;
 // === impl Policy ===
 
 impl Policy {
+    /// What `request` says beyond its operation, as far as the policy refers to it.
+    ///
+    /// # Errors
+    /// Where that cannot be told in one way.
+    pub fn further(&self, derived: &Derived, request: &Request<'_>) -> Result<FurtherFields, Denial> {
+        self.wanted.of(derived, request)
+    }
+
     /// Whether the policy allows `identity` to do `operation` at that moment, after these calls, and what it wants of the
-    /// request then.
+    /// request then. `further` is of the same request, and of this policy.
     ///
     /// # Errors
     /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
@@ -113,10 +126,11 @@ impl Policy {
         &self,
         identity: &Identity,
         operation: &Operation,
+        further: &FurtherFields,
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        match self.outcome(identity, operation, moment, calls)? {
+        match self.outcome(identity, operation, further, moment, calls)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
         }
@@ -126,6 +140,7 @@ impl Policy {
         &self,
         identity: &Identity,
         operation: &Operation,
+        further: &FurtherFields,
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Outcome, Denial> {
@@ -139,8 +154,8 @@ impl Policy {
             return Ok(known);
         }
         let timestamp = self.timestamp(moment.now);
-        let evaluated = self.evaluate(document.input(service, action, &timestamp), moment, calls)?;
-        let outcome = self.read(&evaluated)?;
+        let input = document.input(service, action, &timestamp, further);
+        let outcome = self.read(&self.evaluate(input, moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
@@ -192,8 +207,19 @@ impl Policy {
         packages: Vec<Package>,
         slow_parts: Vec<SlowPart>,
     ) -> Self {
-        let memory = Memory::for_rule(&program.dependence(entry));
-        Self { program, rule, entry, memory, last_second: RefCell::new(None), budget, packages, slow_parts }
+        let dependence = program.dependence(entry);
+        let (memory, wanted) = (Memory::for_rule(&dependence), Wanted::by(&dependence));
+        Self {
+            program,
+            rule,
+            entry,
+            memory,
+            wanted,
+            last_second: RefCell::new(None),
+            budget,
+            packages,
+            slow_parts,
+        }
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Evaluated, Denial> {

@@ -46,7 +46,8 @@ fn decide(policy: &Policy) -> Result<(), Denial> {
     let id = spiffe::SpiffeId::new("spiffe://hexr.cloud/agent/acme/crew/editor").unwrap();
     let identity = Identity::new(&id, "acme".to_owned(), "crew".to_owned(), "editor".to_owned());
     let Derivation::Known(derived) = catalog.derive(&request) else { panic!("everything is known") };
-    policy.allows(&identity, &derived.operation, MOMENT, Calls::none()).map(drop)
+    let further = policy.further(&derived, &request)?;
+    policy.allows(&identity, &derived.operation, &further, MOMENT, Calls::none()).map(drop)
 }
 
 #[track_caller]
@@ -95,11 +96,14 @@ fn decisions() {
 }
 
 #[test]
-fn the_input_is_the_seven_fields() {
+fn the_input_is_the_seven_fields_and_the_request() {
     let fields = r#"{
         "spiffe_id": "spiffe://hexr.cloud/agent/acme/crew/editor", "tenant": "acme", "agent": "crew",
         "role": "editor", "service": "gcp_bigquery", "action": "query", "timestamp": "2026-01-15T10:30:00Z"}"#;
-    check(&[&format!("package hexr.authz\nallow if input == {fields}")], "{}", Ok(()));
+    let request = r#"{"method": "GET", "host": "h", "path": "/", "query": {}, "headers": {}}"#;
+    let rule =
+        format!("package hexr.authz\nallow if input == object.union({fields}, {{\"request\": {request}}})");
+    check(&[&rule], "{}", Ok(()));
 }
 
 #[test]

@@ -28,10 +28,13 @@ pub(crate) enum Clock {
 /// The most fields that are told one by one.
 const MOST_FIELDS: usize = 64;
 
+/// The field of the input of which it matters what is read of it.
+const PARTED: &str = "request";
+
 /// What a value depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dependence {
-    /// The fields of the input; an empty one stands for all of it.
+    /// The fields of the input, an empty one standing for all of it; of [`PARTED`] its parts, as `request.method`.
     pub(crate) input: BTreeSet<String>,
     pub(crate) clock: Clock,
     pub(crate) random: bool,
@@ -93,8 +96,7 @@ fn own(rule: &Rule) -> Dependence {
         dependence.clock = dependence.clock.max(clock_of(definition));
         visit::definition(definition, &mut |part| match part {
             Part::Operand(Operand::Input(path)) => {
-                let field = path.first().and_then(|field| field.as_string().ok());
-                dependence.input.insert(field.map(|field| field.to_string()).unwrap_or_default());
+                dependence.input.insert(field_of(path));
             }
             Part::Operand(Operand::Base(path)) => {
                 dependence.audit_log |= path.first().is_none_or(|name| *name == Value::from(AUDIT_LOG));
@@ -110,6 +112,16 @@ fn own(rule: &Rule) -> Dependence {
         });
     }
     dependence
+}
+
+/// The field of the input at which a path begins; nothing where it is all of the input.
+fn field_of(path: &[Value]) -> String {
+    let part = |at: usize| path.get(at).and_then(|part| part.as_string().ok());
+    match (part(0), part(1)) {
+        (Some(field), Some(below)) if **field == *PARTED => format!("{field}.{below}"),
+        (Some(field), _) => field.to_string(),
+        (None, _) => String::new(),
+    }
 }
 
 /// How the locals of a definition are used.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     Apis,
     table::Table,
-    trie::{self, Fit, Piece, Pieces},
+    trie::{self, Fit, Literal, Piece, Pieces},
 };
 
 /// What stands before the zone of an S3 directory bucket's host, longest first.
@@ -35,7 +35,7 @@ pub(super) fn find(table: &Table, host: &str) -> Option<Apis> {
         Some((name, number))
     });
     let (name, number) = split?;
-    pieces.push(Piece { text: name, number: Some(number), is_region: false }).ok()?;
+    pieces.push(Piece { text: name, literal: Literal::Number(number), is_region: false }).ok()?;
     best(table, pieces.as_slice())
 }
 
@@ -67,7 +67,8 @@ fn s3_express(table: &Table, label: &str) -> Option<super::table::TextNumber> {
 }
 
 fn label_piece<'h>(table: &Table, label: &'h str) -> Piece<'h> {
-    Piece { text: label, number: s3_express(table, label), is_region: Place::of(label) != Place::None }
+    let literal = s3_express(table, label).map_or(Literal::ByText, Literal::Number);
+    Piece { text: label, literal, is_region: Place::of(label) != Place::None }
 }
 
 /// What kind of place a label is the name of, by its form: new ones are known too.

@@ -4,7 +4,7 @@ use super::{
     Asked, Outcome,
     query::{Parameter, decoded},
     table::{Api, Condition, NameAt, TextNumber, name_in_leaf, u16_at},
-    trie::{self, Fit, Piece, Pieces, Specificity, TooMany},
+    trie::{self, Fit, Literal, Piece, Pieces, Specificity, TooMany},
 };
 use crate::catalog::operation::Ambiguity;
 
@@ -117,11 +117,11 @@ pub(super) fn split<'p>(
     path: &'p str,
     pieces: &mut Pieces<'p>,
 ) -> Result<(), TooMany> {
-    // Several APIs would look up the same texts.
-    let is_shared = asked.apis.len() > 1;
+    // Several walks would look up the same texts: those of several APIs, and those with and without a verb.
+    let is_shared = asked.apis.len() > 1 || path.contains(':');
     let piece = |text: &'p str| {
-        let number = if is_shared { asked.table.number(text.as_bytes()) } else { None };
-        Piece { number, ..piece(text) }
+        let literal = if is_shared { Literal::of(asked.table, text) } else { Literal::ByText };
+        Piece { literal, ..piece(text) }
     };
     let mut rest = path.strip_prefix('/').unwrap_or(path);
     while let Some(at) = rest.bytes().position(|byte| byte == b'/') {
@@ -133,7 +133,7 @@ pub(super) fn split<'p>(
 }
 
 pub(super) fn piece(text: &str) -> Piece<'_> {
-    Piece { text, number: None, is_region: false }
+    Piece { text, literal: Literal::ByText, is_region: false }
 }
 
 /// The route of `api` that `pieces` lead to by the request's method, under its conditions.

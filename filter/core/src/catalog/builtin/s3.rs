@@ -4,7 +4,7 @@ use super::{
     Asked, Outcome,
     routes::{self, Route, piece},
     table::{Api, Speaks},
-    trie::{Piece, Pieces},
+    trie::{Literal, Piece, Pieces},
 };
 use crate::catalog::operation::Ambiguity;
 
@@ -25,7 +25,7 @@ pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> 
         return Err(Ambiguity("what it names as a bucket may be read as a bucket and a key"));
     }
     let mut pieces = Pieces::new();
-    let any = Piece { text: "*", number: None, is_region: false };
+    let any = Piece { text: "*", literal: Literal::ByText, is_region: false };
     if let Some(bucket) = place.bucket {
         if api.speaks.any(Speaks::S3_EXPRESS) && !bucket.ends_with(DIRECTORY_BUCKET) {
             return Ok(None);

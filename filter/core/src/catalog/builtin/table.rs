@@ -124,7 +124,7 @@ impl Table {
         // The index is never full, and a broken one is left after a round.
         for _ in 0..=mask {
             let number = u16_at(self.text_index, slot * 2)?.checked_sub(1)?;
-            if self.known_text(TextNumber(number)).map(str::as_bytes) == Some(text) {
+            if self.text_bytes(TextNumber(number)) == Some(text) {
                 return Some(TextNumber(number));
             }
             slot = (slot + 1) & mask;
@@ -147,6 +147,13 @@ impl Table {
     fn known_text(&self, number: TextNumber) -> Option<&'static str> {
         let at = usize::from(number.0) * 3;
         self.texts.get(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
+    }
+
+    /// The same without a look at where its letters begin.
+    #[inline]
+    fn text_bytes(&self, number: TextNumber) -> Option<&'static [u8]> {
+        let at = usize::from(number.0) * 3;
+        self.texts.as_bytes().get(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
     }
 
     /// A text of the dictionary.

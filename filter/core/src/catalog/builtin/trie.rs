@@ -9,10 +9,21 @@ use super::table::{Table, TextNumber, u16_at, u24_at};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
-    /// The number of the literal that it is taken for; by its text, where absent.
-    pub(super) number: Option<TextNumber>,
+    pub(super) literal: Literal,
     /// Whether a template's region may stand for it.
     pub(super) is_region: bool,
+}
+
+/// What literal a piece is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Literal {
+    /// The one with its text, which nobody has looked up yet.
+    #[default]
+    ByText,
+    /// The one with this number, whatever its text.
+    Number(TextNumber),
+    /// None that the table has.
+    None,
 }
 
 /// The pieces of one host or path, without a heap.
@@ -88,6 +99,15 @@ impl<'a> Pieces<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TooMany;
 
+// === impl Literal ===
+
+impl Literal {
+    /// That of `text`, looked up.
+    pub(super) fn of(table: &Table, text: &str) -> Self {
+        table.number(text.as_bytes()).map_or(Self::None, Self::Number)
+    }
+}
+
 // === impl Specificity ===
 
 impl Specificity {
@@ -142,7 +162,11 @@ impl Node {
         if self.numbers.is_empty() {
             return None;
         }
-        let number = piece.number.or_else(|| table.number(piece.text.as_bytes()))?;
+        let number = match piece.literal {
+            Literal::Number(number) => number,
+            Literal::ByText => table.number(piece.text.as_bytes())?,
+            Literal::None => return None,
+        };
         let (mut low, mut high) = (0, self.numbers.len() / 2);
         while low < high {
             let middle = low + (high - low) / 2;
