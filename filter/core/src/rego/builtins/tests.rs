@@ -172,6 +172,16 @@ fn answers_of_opa() {
 }
 
 #[test]
+fn the_documentation_lists_what_is_there() {
+    let page = include_str!("../../../../../docs/builtins.md");
+    let rows =
+        page.lines().filter(|line| line.starts_with("| ")).flat_map(|row| row.split('`').skip(1).step_by(2));
+    let listed: BTreeSet<&str> = rows.collect();
+    let there: BTreeSet<&str> = names().filter(|name| !name.starts_with("internal.")).collect();
+    assert_eq!(listed, there);
+}
+
+#[test]
 fn names_are_unique() {
     let mut seen = BTreeSet::new();
     for name in names() {
