@@ -2,6 +2,14 @@
 
 use chrono::{DateTime, SecondsFormat};
 
+/// Nanoseconds in a second.
+pub(crate) const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// The whole seconds after which `nanos` nanoseconds have passed; at least one, as callers are told to wait.
+pub(crate) fn seconds_to_wait(nanos: i64) -> i64 {
+    (nanos.saturating_add(NANOS_PER_SECOND - 1) / NANOS_PER_SECOND).max(1)
+}
+
 /// An instant in nanoseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
@@ -21,7 +29,7 @@ impl Timestamp {
 
     /// Whole seconds since the Unix epoch, truncated.
     pub const fn unix_seconds(self) -> i64 {
-        self.unix_nanos.div_euclid(1_000_000_000)
+        self.unix_nanos.div_euclid(NANOS_PER_SECOND)
     }
 
     /// Whole milliseconds since the Unix epoch, truncated.
@@ -37,7 +45,21 @@ impl Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::Timestamp;
+    use super::{NANOS_PER_SECOND, Timestamp, seconds_to_wait};
+
+    #[test]
+    fn who_waits_waits_long_enough() {
+        for (nanos, seconds) in [
+            (-5, 1),
+            (0, 1),
+            (1, 1),
+            (NANOS_PER_SECOND, 1),
+            (NANOS_PER_SECOND + 1, 2),
+            (i64::MAX, 9_223_372_036),
+        ] {
+            assert_eq!(seconds_to_wait(nanos), seconds, "{nanos}");
+        }
+    }
 
     #[test]
     fn seconds_are_truncated() {

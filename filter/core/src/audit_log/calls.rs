@@ -60,26 +60,6 @@ impl<'a> Calls<'a> {
     }
 }
 
-// === impl Seen ===
-
-impl<'a> Seen<'a> {
-    /// The number of the first call at these instants, and how many there are.
-    fn within(self, instants: RangeInclusive<i64>) -> (usize, usize) {
-        let begin = self.block.older_than(*instants.start()).max(self.from);
-        let end =
-            instants.end().checked_add(1).map_or(self.block.len(), |after| self.block.older_than(after));
-        (begin, end.saturating_sub(begin))
-    }
-
-    /// The instants of the calls of these kinds, oldest first.
-    fn chosen(self, instants: RangeInclusive<i64>, kinds: &[bool]) -> impl Iterator<Item = i64> {
-        let (begin, count) = self.within(instants);
-        let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
-        let entries = self.block.entries(begin).take(count).filter(move |entry| counts(entry.face));
-        entries.map(|entry| entry.timestamp)
-    }
-}
-
 impl RecentCalls for Calls<'_> {
     fn len(&self) -> usize {
         Calls::len(self)
@@ -115,18 +95,38 @@ impl RecentCalls for Calls<'_> {
 
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
         let Some(seen) = self.seen else { return 0 };
-        let (_, count) = seen.within(instants.clone());
+        let (begin, count) = seen.at(instants);
         if kinds.iter().all(|counts| *counts) {
             return count;
         }
         if !kinds.iter().any(|counts| *counts) {
             return 0;
         }
-        seen.chosen(instants, kinds).count()
+        seen.of_kinds((begin, count), kinds).count()
     }
 
     fn oldest(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> Option<i64> {
-        self.seen?.chosen(instants, kinds).next()
+        let seen = self.seen?;
+        seen.of_kinds(seen.at(instants), kinds).next()
+    }
+}
+
+// === impl Seen ===
+
+impl<'a> Seen<'a> {
+    /// The number of the first call at these instants, and how many there are.
+    fn at(self, instants: RangeInclusive<i64>) -> (usize, usize) {
+        let begin = self.block.older_than(*instants.start()).max(self.from);
+        let end =
+            instants.end().checked_add(1).map_or(self.block.len(), |after| self.block.older_than(after));
+        (begin, end.saturating_sub(begin))
+    }
+
+    /// When those of these kinds were made, of `count` calls from `begin` on, oldest first.
+    fn of_kinds(self, (begin, count): (usize, usize), kinds: &[bool]) -> impl Iterator<Item = i64> {
+        let counts = |face: u16| kinds.get(usize::from(face)).copied().unwrap_or(false);
+        let entries = self.block.entries(begin).take(count).filter(move |entry| counts(entry.face));
+        entries.map(|entry| entry.timestamp)
     }
 }
 

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::{
     rego::{Bounds, Look, Whose},
-    timestamp::Timestamp,
+    timestamp::{NANOS_PER_SECOND, Timestamp},
 };
 
 /// Which calls a policy sees, how long they are kept, and what they may cost.
@@ -111,8 +111,6 @@ pub struct LedgerFault(pub String);
 /// How often a decision is made anew, or an account changed anew, before it is given up. Each time some other worker
 /// has succeeded, so that only a worker that loses against all others again and again comes to it.
 const TRIES: u32 = 100;
-
-const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 // === impl AuditLog ===
 

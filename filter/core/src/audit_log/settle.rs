@@ -1,12 +1,17 @@
 //! Decides by the calls so far and enters the call, in one step.
 
 use super::{
-    AuditLog, Calls, Ledger, LedgerFault, NANOS_PER_SECOND, Record, Scope, Swap, TRIES,
+    AuditLog, Calls, Ledger, LedgerFault, Record, Scope, Swap, TRIES,
     accounts::{self, Refused, chunks},
     shard::{Block, Draft, Full, Malformed, Shard},
     subject::{Face, Subject, account_of},
 };
-use crate::{catalog::Operation, denial::Denial, identity::Identity, timestamp::Timestamp};
+use crate::{
+    catalog::Operation,
+    denial::Denial,
+    identity::Identity,
+    timestamp::{Timestamp, seconds_to_wait},
+};
 
 /// How a policy answers to the calls so far at an instant.
 pub type Judged<T> = Result<T, Denial>;
@@ -164,9 +169,9 @@ impl Attempt<'_> {
             Scope::Agent => calls.oldest(),
             Scope::Tenant | Scope::All => None,
         };
-        let leaves_in =
-            oldest.map(|oldest| oldest.saturating_add(self.log.window_ns()).saturating_sub(now.unix_nanos()));
-        let seconds = leaves_in.map(|nanos| nanos.max(0) / NANOS_PER_SECOND + 1);
+        // The window has both of its ends.
+        let leaves = oldest.map(|oldest| oldest.saturating_add(self.log.window_ns()).saturating_add(1));
+        let seconds = leaves.map(|leaves| seconds_to_wait(leaves.saturating_sub(now.unix_nanos())));
         Err(full("the agent has made as many calls as the log has room for", seconds))
     }
 

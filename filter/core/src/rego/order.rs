@@ -157,6 +157,12 @@ pub(crate) fn is_float(value: &Value) -> bool {
     }
 }
 
+/// The integer that a value is, where it is one of 64 bits.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    let Value::Number(number) = value else { return None };
+    if number.is_integer() { number.as_i64() } else { None }
+}
+
 fn large_float(value: &Value) -> Option<BigInt> {
     // Asked for the float that an integer is not, the library makes an error, which takes its time.
     if !is_float(value) {

@@ -3,6 +3,8 @@
 //! `filter/core/catalog/table.py` writes it and says what stands where. Everything is looked up with checks, so that a
 //! broken table knows nothing rather than something wrong.
 
+use std::ops::Range;
+
 /// The table that `filter/core/catalog/generate.py` makes.
 static BYTES: &[u8] = include_bytes!("../../../catalog/catalog.bin");
 
@@ -144,22 +146,21 @@ impl Table {
     }
 
     #[inline]
-    fn known_text(&self, number: TextNumber) -> Option<&'static str> {
+    fn place_of(&self, number: TextNumber) -> Option<Range<usize>> {
         let at = usize::from(number.0) * 3;
-        self.texts.get(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
+        Some(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
     }
 
-    /// The same without a look at where its letters begin.
+    /// The bytes of a text, without a look at where its letters begin.
     #[inline]
     fn text_bytes(&self, number: TextNumber) -> Option<&'static [u8]> {
-        let at = usize::from(number.0) * 3;
-        self.texts.as_bytes().get(u24_at(self.text_offsets, at)?..u24_at(self.text_offsets, at + 3)?)
+        self.texts.as_bytes().get(self.place_of(number)?)
     }
 
     /// A text of the dictionary.
     #[inline]
     pub(super) fn text(&self, number: TextNumber) -> &'static str {
-        self.known_text(number).unwrap_or_default()
+        self.place_of(number).and_then(|place| self.texts.get(place)).unwrap_or_default()
     }
 
     /// An action's name.

@@ -12,7 +12,7 @@ use regorus::Value;
 use serde_json::{Map, Value as Json};
 
 use super::document::type_name;
-use crate::decision::DecisionId;
+use crate::{decision::DecisionId, timestamp::seconds_to_wait};
 use reading::Reading;
 
 /// What the policy answered.
@@ -90,11 +90,9 @@ impl Rejection {
 
     /// Tells the caller to wait, if the policy refuses because of too many calls and says nothing of it itself.
     pub(super) fn retry_in(&mut self, nanos: i64) {
-        const NANOS_PER_SECOND: i64 = 1_000_000_000;
         let is_told = self.headers.iter().any(|header| header.name == "retry-after");
         if self.status() == 429 && !is_told {
-            let seconds = nanos.saturating_add(NANOS_PER_SECOND - 1) / NANOS_PER_SECOND;
-            self.retry_after_seconds = Some(seconds.max(1));
+            self.retry_after_seconds = Some(seconds_to_wait(nanos));
         }
     }
 }

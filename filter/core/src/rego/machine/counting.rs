@@ -8,6 +8,7 @@ use super::{Flow, Halt, Machine};
 use crate::rego::{
     counting::{Choice, Comparison, Test},
     ir::{Call, Callee, Definition, Operand, Step},
+    order::integer,
 };
 
 /// Which calls have passed the tests so far.
@@ -84,7 +85,7 @@ impl<'p> Machine<'p> {
                 }
                 Test::OfInstant(comparison, bound) => {
                     // A bound of another type, or between two instants, is compared call by call.
-                    let bound = self.peek(bound).and_then(instant);
+                    let bound = self.peek(bound).and_then(integer);
                     let Some(instants) = bound.and_then(|bound| comparison.narrow(&chosen.instants, bound))
                     else {
                         return Ok(None);
@@ -137,12 +138,6 @@ impl<'p> Machine<'p> {
         })?;
         Ok(holds)
     }
-}
-
-/// An instant that a value is.
-fn instant(value: &Value) -> Option<i64> {
-    let Value::Number(number) = value else { return None };
-    if number.is_integer() { number.as_i64() } else { None }
 }
 
 // === impl Comparison ===

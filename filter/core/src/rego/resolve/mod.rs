@@ -18,7 +18,7 @@ use self::{
 };
 use super::{
     Problem,
-    goal::{Closure, Collection, EveryGoal, Goal, GoalKind, Head, Reference, Term, WithTerm},
+    goal::{Closure, Collection, EveryGoal, Goal, GoalKind, Term, WithTerm},
     ir::{Position, Slot},
     names::{Declared, Names, Tree, position},
 };
@@ -204,20 +204,7 @@ impl<'a> Resolver<'a> {
 
     /// The reference to what `collection` has at `key`.
     fn within(&mut self, collection: Term, key: Term, span: &Span) -> Term {
-        let mut reference = match collection {
-            Term::Reference(reference) => *reference,
-            Term::Local(slot) => Reference { head: Head::Local(slot), path: Vec::new() },
-            other @ (Term::Constant(_)
-            | Term::Array(_)
-            | Term::Set(_)
-            | Term::Object(_)
-            | Term::Comprehension(_)) => {
-                let slot = self.fresh();
-                let at = self.at(span);
-                self.push(Goal::plain(GoalKind::Unify(Term::Local(slot), other), at));
-                Reference { head: Head::Local(slot), path: Vec::new() }
-            }
-        };
+        let mut reference = self.beginning_at(collection, span);
         reference.path.push(key);
         Term::Reference(Box::new(reference))
     }

@@ -110,20 +110,7 @@ impl Resolver<'_> {
             }
         }
         let head = self.term(root);
-        let mut reference = match head {
-            Term::Reference(reference) => *reference,
-            Term::Local(slot) => Reference { head: Head::Local(slot), path: Vec::new() },
-            other @ (Term::Constant(_)
-            | Term::Array(_)
-            | Term::Set(_)
-            | Term::Object(_)
-            | Term::Comprehension(_)) => {
-                let slot = self.fresh();
-                let at = self.at(root.span());
-                self.push(Goal::plain(GoalKind::Unify(Term::Local(slot), other), at));
-                Reference { head: Head::Local(slot), path: Vec::new() }
-            }
-        };
+        let mut reference = self.beginning_at(head, root.span());
         for part in from_the_end.into_iter().rev() {
             let part = match part {
                 Ok(index) => self.term(index),
@@ -132,6 +119,25 @@ impl Resolver<'_> {
             reference.path.push(part);
         }
         Term::Reference(Box::new(reference))
+    }
+
+    /// The reference that begins at a term. What is neither a reference nor a local becomes a local first.
+    pub(super) fn beginning_at(&mut self, term: Term, span: &Span) -> Reference {
+        let slot = match term {
+            Term::Reference(reference) => return *reference,
+            Term::Local(slot) => slot,
+            other @ (Term::Constant(_)
+            | Term::Array(_)
+            | Term::Set(_)
+            | Term::Object(_)
+            | Term::Comprehension(_)) => {
+                let slot = self.fresh();
+                let at = self.at(span);
+                self.push(Goal::plain(GoalKind::Unify(Term::Local(slot), other), at));
+                slot
+            }
+        };
+        Reference { head: Head::Local(slot), path: Vec::new() }
     }
 
     pub(super) fn comprehension(
