@@ -38,6 +38,15 @@ pub fn allowing(role: &str) -> String {
     format!("package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"{role}\"\n")
 }
 
+/// A rule that fills the memory which Envoy gives a VM when a `crasher` asks, where the evaluation may take that long.
+pub const TRAPS_FOR_CRASHER: &str = r#"
+allow {
+    input.role == "crasher"
+    big := concat("", [text | numbers.range(1, 100000)[_]; text := "0123456789"])
+    count([text | n := numbers.range(1, 3000)[_]; text := sprintf("%s%d", [big, n])]) < 0
+}
+"#;
+
 // === impl Script ===
 
 impl Script {

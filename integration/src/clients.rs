@@ -4,17 +4,16 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{certificates::Authority, repository, stack::spiffe_id, wheel::target_folder};
+use crate::{certificates::Authority, process::Process, repository, stack::spiffe_id, target_folder};
 
 /// Where the scripts and the list of the packages stand.
 const FOLDER: &str = "integration/clients";
@@ -25,7 +24,7 @@ const TRUST: [&str; 4] =
 
 /// A server that a script is; it ends when dropped.
 pub struct Server {
-    process: Child,
+    _process: Process,
     address: SocketAddr,
     record: PathBuf,
 }
@@ -46,17 +45,12 @@ impl Server {
     pub fn start(script: &str, folder: &Path) -> Result<Self> {
         let record = folder.join("record.jsonl");
         fs::write(&record, "")?;
-        let log = fs::File::create(folder.join("server.log"))?;
-        let mut command = python(script)?;
-        let mut process = command.arg(&record).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let stdout = process.stdout.take().context("no stdout")?;
-        let mut server = Self { process, address: SocketAddr::from(([127, 0, 0, 1], 0)), record };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        let log = || fs::read_to_string(folder.join("server.log")).unwrap_or_default();
-        server.address = address.with_context(|| format!("{script} did not start: {line}{}", log()))?;
-        Ok(server)
+        let log = folder.join("server.log");
+        let (_process, line) = Process::start_to_tell(python(script)?.arg(&record), &log)?;
+        let address = line.strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        let log = || fs::read_to_string(&log).unwrap_or_default();
+        let address = address.with_context(|| format!("{script} did not start: {line}\n{}", log()))?;
+        Ok(Self { _process, address, record })
     }
 
     /// Where it listens.
@@ -70,13 +64,6 @@ impl Server {
     /// When its record cannot be read.
     pub fn record(&self) -> Result<Vec<Value>> {
         lines(&fs::read_to_string(&self.record)?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
@@ -14,11 +14,16 @@ use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::{envoy_binary, envoy_config::EnvoyConfig, eventually::eventually};
+use crate::{
+    envoy_binary,
+    envoy_config::EnvoyConfig,
+    eventually::eventually,
+    process::{Process, appended},
+};
 
 /// A running Envoy; it ends when dropped.
 pub struct Envoy {
-    process: Child,
+    process: Process,
     folder: PathBuf,
     admin: SocketAddr,
     agents: SocketAddr,
@@ -49,17 +54,14 @@ impl Envoy {
         fs::create_dir_all(folder)?;
         let admin_path = folder.join("admin-address");
         let _ = fs::remove_file(&admin_path);
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("envoy.log"))?;
-        let access_log = fs::OpenOptions::new().create(true).append(true).open(folder.join("access.log"))?;
         command
             .arg("--admin-address-path")
             .arg(&admin_path)
             .args(["--file-flush-interval-msec", "50"])
             .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "wasm:info"])
-            .stdin(Stdio::null())
-            .stdout(access_log)
-            .stderr(log);
-        let process = command.spawn().context("Envoy cannot be started")?;
+            .stdout(appended(&folder.join("access.log"))?)
+            .stderr(appended(&folder.join("envoy.log"))?);
+        let process = Process::spawn(&mut command)?;
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut envoy = Self { process, folder: folder.to_owned(), admin: unknown, agents: unknown };
         let started = envoy.wait_until_ready(&admin_path).await;
@@ -145,8 +147,6 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<&str> = log.lines().collect();

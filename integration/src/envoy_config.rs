@@ -141,17 +141,18 @@ impl EnvoyConfig {
     /// # Errors
     /// When there is no such cluster.
     pub fn with_cluster(mut self, name: &str, address: SocketAddr) -> Result<Self> {
-        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
-        let cluster = clusters.iter_mut().find(|cluster| cluster.pointer("/name") == Some(&json!(name)));
-        let endpoint = cluster
-            .and_then(|cluster| {
-                cluster.pointer_mut(
-                    "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address",
-                )
-            })
-            .with_context(|| format!("there is no cluster {name}"))?;
+        let endpoint = self
+            .cluster(name)?
+            .pointer_mut("/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address")
+            .with_context(|| format!("cluster {name} has no address"))?;
         *endpoint = json!({"address": address.ip(), "port_value": address.port()});
         Ok(self)
+    }
+
+    fn cluster(&mut self, name: &str) -> Result<&mut Value> {
+        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
+        let cluster = clusters.iter_mut().find(|cluster| cluster.pointer("/name") == Some(&json!(name)));
+        cluster.with_context(|| format!("there is no cluster {name}"))
     }
 
     /// Speaks HTTP/2 to a cluster.
@@ -159,10 +160,7 @@ impl EnvoyConfig {
     /// # Errors
     /// When there is no such cluster.
     pub fn with_http2_to(mut self, name: &str) -> Result<Self> {
-        let clusters = self.at("/static_resources/clusters")?.as_array_mut().context("clusters")?;
-        let cluster = clusters.iter_mut().find(|cluster| cluster.pointer("/name") == Some(&json!(name)));
-        let fields =
-            cluster.and_then(Value::as_object_mut).with_context(|| format!("there is no cluster {name}"))?;
+        let fields = self.cluster(name)?.as_object_mut().with_context(|| format!("cluster {name}"))?;
         fields.insert(
             "typed_extension_protocol_options".to_owned(),
             json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

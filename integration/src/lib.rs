@@ -17,6 +17,7 @@ pub mod envoy_binary;
 pub mod envoy_config;
 pub mod eventually;
 pub mod policies;
+mod process;
 pub mod rate_limits;
 mod redis_binary;
 pub mod scripted_server;
@@ -26,7 +27,19 @@ mod wheel;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
 /// The root of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// The build's folder.
+///
+/// # Errors
+/// When this program's own place is not known.
+pub fn target_folder() -> Result<PathBuf> {
+    let executable = std::env::current_exe()?;
+    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    Ok(target.map_or_else(|| repository().join("target"), Path::to_owned))
 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::{Mutex, PoisonError},
 };
 
@@ -15,20 +15,21 @@ use tokio::net::TcpStream;
 use crate::{
     artifacts,
     eventually::eventually,
+    process::Process,
     redis_binary, repository,
     stack::{ANY_PORT, PATIENCE},
-    wheel,
+    target_folder,
 };
 
 /// A running Redis that keeps nothing on disk; it ends when dropped.
 pub struct Redis {
-    process: Child,
+    process: Process,
     address: SocketAddr,
 }
 
 /// A running rate limit service; it ends when dropped.
 pub struct RateLimitService {
-    process: Child,
+    _process: Process,
     address: SocketAddr,
 }
 
@@ -58,16 +59,12 @@ impl Redis {
     pub async fn start(address: SocketAddr, folder: &Path) -> Result<Self> {
         let address = free(address)?;
         fs::create_dir_all(folder)?;
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("redis.log"))?;
-        let process = redis_binary::command()?
+        let mut command = redis_binary::command()?;
+        command
             .args(["--bind", &address.ip().to_string(), "--port", &address.port().to_string()])
             .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let redis = Self { process, address };
+            .arg(folder);
+        let redis = Self { process: Process::start(&mut command, &folder.join("redis.log"))?, address };
         eventually(PATIENCE, "Redis", async || TcpStream::connect(address).await.ok()).await?;
         Ok(redis)
     }
@@ -89,13 +86,6 @@ impl Redis {
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 // === impl Kind ===
 
 impl Kind {
@@ -106,8 +96,7 @@ impl Kind {
     pub fn all() -> Result<Vec<Self>> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder =
-            wheel::target_folder()?.join("ratelimit").join(ENVOYS.rsplit('@').next().unwrap_or_default());
+        let folder = target_folder()?.join("ratelimit").join(ENVOYS.rsplit('@').next().unwrap_or_default());
         let binary = folder.join("service_cmd");
         if !binary.is_file() {
             let mut go = Command::new("go");
@@ -132,7 +121,6 @@ impl RateLimitService {
     /// When it cannot be built or does not start.
     pub async fn start(kind: &Kind, address: SocketAddr, redis: SocketAddr, folder: &Path) -> Result<Self> {
         let address = free(address)?;
-        let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("service.log"))?;
         let mut command = match kind {
             Kind::Own => {
                 let mut command = Command::new(artifacts::rate_limit_service()?);
@@ -160,8 +148,7 @@ impl RateLimitService {
                 command
             }
         };
-        let process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let service = Self { process, address };
+        let service = Self { _process: Process::start(&mut command, &folder.join("service.log"))?, address };
         let listens = async || TcpStream::connect(address).await.ok();
         eventually(PATIENCE, "the rate limit service", listens)
             .await
@@ -172,13 +159,6 @@ impl RateLimitService {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for RateLimitService {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

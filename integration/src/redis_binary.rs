@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::wheel;
+use crate::target_folder;
 
 /// The oldest version that is tested.
 const OLDEST: u32 = 7;
@@ -29,7 +29,7 @@ pub(crate) fn command() -> Result<Command> {
     if let Some(command) = usable(Command::new("redis-server")) {
         return Ok(command);
     }
-    let folder = wheel::target_folder()?.join("redis");
+    let folder = target_folder()?.join("redis");
     if let Some(command) = usable(unpacked(&folder)) {
         return Ok(command);
     }

@@ -103,7 +103,8 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn config(&self, bundle_server: SocketAddr) -> Result<EnvoyConfig> {
-        self.fitted(EnvoyConfig::shipped()?, bundle_server)
+        let config = self.fitted(EnvoyConfig::shipped()?, bundle_server)?;
+        config.with_cluster("credential-exchange", self.exchange.address())
     }
 
     fn fitted(&self, config: EnvoyConfig, bundle_server: SocketAddr) -> Result<EnvoyConfig> {
@@ -111,7 +112,6 @@ impl Foundation {
             .with_free_ports()?
             .with_certificates(&self.path("tls"))?
             .with_filter(&artifacts::filter()?)?
-            .with_cluster("credential-exchange", self.exchange.address())?
             .with_cluster("bundle-server", bundle_server)
     }
 
@@ -128,8 +128,11 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn fleet_config(&self, module: &str, rate_limit_service: SocketAddr) -> Result<EnvoyConfig> {
-        let config = self.fitted(EnvoyConfig::shipped_for_a_fleet()?, NOWHERE)?;
-        with_policy(config, module)?.with_cluster("rate-limit-service", rate_limit_service)
+        let config = self
+            .fitted(EnvoyConfig::shipped_for_a_fleet()?, NOWHERE)?
+            .with_cluster("credential-exchange", self.exchange.address())?
+            .with_cluster("rate-limit-service", rate_limit_service)?;
+        with_policy(config, module)
     }
 
     /// The shipped configuration that leads to the clouds themselves, with a policy in it.
@@ -137,12 +140,7 @@ impl Foundation {
     /// # Errors
     /// When the filter cannot be built.
     pub fn direct_config_with_policy(&self, module: &str) -> Result<EnvoyConfig> {
-        let config = EnvoyConfig::direct()?
-            .with_free_ports()?
-            .with_certificates(&self.path("tls"))?
-            .with_filter(&artifacts::filter()?)?
-            .with_cluster("bundle-server", NOWHERE)?;
-        with_policy(config, module)
+        with_policy(self.fitted(EnvoyConfig::direct()?, NOWHERE)?, module)
     }
 
     /// Starts Envoy.

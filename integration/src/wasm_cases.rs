@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use hexr_authz_core::policy::Dialect;
 use wasm_cases::{Answered, Case};
 
-use crate::{differential, repository, wheel};
+use crate::{differential, repository, target_folder, wheel};
 
 /// A target of WebAssembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub fn write_answered(cases: &[differential::Case]) -> Result<PathBuf> {
             Answered { answers: case.answers(), case }
         })
         .collect();
-    let path = wheel::target_folder()?.join("wasm-cases.json");
+    let path = target_folder()?.join("wasm-cases.json");
     let text = serde_json::to_string(&answered)?;
     // A file that stays as it is leaves nothing to compile.
     if fs::read_to_string(&path).ok().as_deref() != Some(&text) {
@@ -86,10 +86,7 @@ pub fn run(target: Target, answered: &Path) -> Result<()> {
     add_target(target)?;
     let node = node()?;
     let runner = match target {
-        Target::Wasi => {
-            let script = repository().join("integration/wasm-cases/run-wasi.mjs");
-            format!("{} --no-warnings {}", node.display(), script.display())
-        }
+        Target::Wasi => format!("{} --no-warnings {}", node.display(), wasi_runner().display()),
         Target::Unknown => test_runner()?.display().to_string(),
     };
     let variable = format!("CARGO_TARGET_{}_RUNNER", target.triple().to_uppercase().replace('-', "_"));
@@ -108,6 +105,20 @@ pub fn run(target: Target, answered: &Path) -> Result<()> {
         bail!("the cases fail inside {}", target.triple());
     }
     Ok(())
+}
+
+/// A program of WASI, run by Node.js as a process.
+///
+/// # Errors
+/// When there is no Node.js and none can be downloaded.
+pub fn wasi_program(program: &Path) -> Result<Command> {
+    let mut command = Command::new(node()?);
+    command.arg("--no-warnings").arg(wasi_runner()).arg(program);
+    Ok(command)
+}
+
+fn wasi_runner() -> PathBuf {
+    repository().join("integration/wasm-cases/run-wasi.mjs")
 }
 
 fn cargo() -> OsString {
@@ -130,13 +141,10 @@ fn add_target(target: Target) -> Result<()> {
 }
 
 /// Node.js from `PATH`, or the one that pip downloads.
-///
-/// # Errors
-/// When there is none and none can be downloaded.
-pub fn node() -> Result<PathBuf> {
+fn node() -> Result<PathBuf> {
     let on_path = env::var_os("PATH").unwrap_or_default();
     let candidates = env::split_paths(&on_path).map(|folder| folder.join("node")).collect::<Vec<_>>();
-    let downloaded = wheel::target_folder()?.join("node/node");
+    let downloaded = target_folder()?.join("node/node");
     if let Some(found) = candidates.into_iter().chain([downloaded.clone()]).find(|path| is_recent(path)) {
         return Ok(found);
     }
@@ -164,7 +172,7 @@ fn test_runner() -> Result<PathBuf> {
         .and_then(|(_, rest)| rest.split_once('"'))
         .map(|(version, _)| version)
         .context("Cargo.lock has no wasm-bindgen")?;
-    let target = wheel::target_folder()?;
+    let target = target_folder()?;
     let root = target.join("tools").join(version);
     let runner = root.join("bin/wasm-bindgen-test-runner");
     if runner.is_file() {

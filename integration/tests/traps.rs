@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use integration::{
-    bundles::{allowing, packed, unchecked},
+    bundles::{TRAPS_FOR_CRASHER, allowing, packed, unchecked},
     envoy::Envoy,
     envoy_config::EnvoyConfig,
     eventually::eventually,
@@ -18,24 +18,12 @@ async fn ask(stack: &Stack, role: &str) -> Result<(u16, Option<String>)> {
     Ok((answer.status.as_u16(), answer.reason()))
 }
 
-/// Fills the memory that Envoy gives a VM, where the evaluation may take that long.
-const TRAPS_FOR_CRASHER: &str = r#"
-package hexr.authz
-
-default allow := false
-
-allow if input.role == "researcher"
-
-allow if {
-    input.role == "crasher"
-    big := concat("", [text | numbers.range(1, 100000)[_]; text := "0123456789"])
-    count([text | n := numbers.range(1, 3000)[_]; text := sprintf("%s%d", [big, n])]) < 0
-}
-"#;
-
 #[tokio::test]
 async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
-    let server = ScriptedServer::start(Script::module(TRAPS_FOR_CRASHER, "r1")?).await?;
+    let policy = format!(
+        "package hexr.authz\ndefault allow := false\nallow {{ input.role == \"researcher\" }}\n{TRAPS_FOR_CRASHER}"
+    );
+    let server = ScriptedServer::start(Script::module(&policy, "r1")?).await?;
     let foundation = Foundation::lay().await?;
     let config = foundation
         .config(server.address())?
@@ -63,14 +51,36 @@ async fn a_trap_lets_nothing_through_and_keeps_the_policy() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_bundle_that_would_overflow_the_stack_is_refused() -> Result<()> {
+/// Two workers under a policy that a bundle brought.
+async fn with_the_first_policy() -> Result<(ScriptedServer, Stack)> {
     let server = ScriptedServer::start(Script::module(&allowing("first"), "first")?).await?;
     let foundation = Foundation::lay().await?;
     let config = foundation.config(server.address())?;
     let stack = foundation.start(&config, 2).await?;
     stack.wait_until_ready().await?;
+    Ok((server, stack))
+}
 
+/// The server is asked on and on, and the first policy is in force.
+async fn the_first_policy_stays(server: &ScriptedServer, stack: &Stack) -> Result<()> {
+    let polls = server.asked();
+    eventually(PATIENCE, "further polls", async || (server.asked() > polls + 3).then_some(())).await?;
+    assert_eq!(ask(stack, "first").await?, (200, None));
+    Ok(())
+}
+
+async fn the_second_policy_is_taken(server: &ScriptedServer, stack: &Stack) -> Result<()> {
+    server.now(Script::module(&allowing("second"), "second")?);
+    eventually(PATIENCE, "the next good bundle", async || {
+        (ask(stack, "second").await.ok()? == (200, None)).then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bundle_that_would_overflow_the_stack_is_refused() -> Result<()> {
+    let (server, stack) = with_the_first_policy().await?;
     // A sum so long that taking it apart would overflow the VM's stack. It is packed by hand: our own tool refuses it.
     let hostile = format!("package hexr.authz\n\nallow if 0 <\n1{}\n", "\n+ 1".repeat(15_000));
     server.now(Script::body(200, unchecked(&hostile)?));
@@ -81,28 +91,15 @@ async fn a_bundle_that_would_overflow_the_stack_is_refused() -> Result<()> {
     })
     .await?;
     assert!(line.contains("the active policy stays"), "{line}");
-    let polls = server.asked();
-    eventually(PATIENCE, "further polls", async || (server.asked() > polls + 3).then_some(())).await?;
+    the_first_policy_stays(&server, &stack).await?;
     assert_eq!(stack.envoy.log_lines("is in quarantine").len(), 0);
-    assert_eq!(ask(&stack, "first").await?, (200, None));
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0, "no VM trapped");
-
-    server.now(Script::module(&allowing("second"), "second")?);
-    eventually(PATIENCE, "the next good bundle", async || {
-        (ask(&stack, "second").await.ok()? == (200, None)).then_some(())
-    })
-    .await?;
-    Ok(())
+    the_second_policy_is_taken(&server, &stack).await
 }
 
 #[tokio::test]
 async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
-    let server = ScriptedServer::start(Script::module(&allowing("first"), "first")?).await?;
-    let foundation = Foundation::lay().await?;
-    let config = foundation.config(server.address())?;
-    let stack = foundation.start(&config, 2).await?;
-    stack.wait_until_ready().await?;
-
+    let (server, stack) = with_the_first_policy().await?;
     // Sixty megabytes of data, within the limit, that take more than the memory of a VM when they are read.
     let data = format!("{{\"x\":[{}[1]]}}", "[1],".repeat(15_000_000));
     let policy = allowing("first");
@@ -115,21 +112,13 @@ async fn a_bundle_that_traps_while_loading_is_quarantined() -> Result<()> {
     })
     .await?;
     assert!(line.contains("the active policy stays"), "{line}");
-    let polls = server.asked();
-    eventually(PATIENCE, "further polls", async || (server.asked() > polls + 3).then_some(())).await?;
+    the_first_policy_stays(&server, &stack).await?;
     assert_eq!(stack.envoy.log_lines("is in quarantine").len(), 1);
-    assert_eq!(ask(&stack, "first").await?, (200, None));
     assert!(
         stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await? <= 1,
         "one VM trapped, not one after the other"
     );
-
-    server.now(Script::module(&allowing("second"), "second")?);
-    eventually(PATIENCE, "the next good bundle", async || {
-        (ask(&stack, "second").await.ok()? == (200, None)).then_some(())
-    })
-    .await?;
-    Ok(())
+    the_second_policy_is_taken(&server, &stack).await
 }
 
 async fn refusal(change: impl FnOnce(EnvoyConfig) -> Result<EnvoyConfig>) -> Result<String> {

@@ -14,11 +14,6 @@ use self::table::Figures;
 
 /// The agent that asks.
 const AGENT: &str = "spiffe://hexr.cloud/agent/acme-corp/content-crew/researcher";
-/// Runs a WASI module that reads its input and writes its output.
-const RUNNER: &str = "import {WASI} from 'node:wasi'; import {readFile} from 'node:fs/promises'; \
-    const wasi = new WASI({version: 'preview1', returnOnExit: true}); \
-    const module = await WebAssembly.compile(await readFile(process.argv[1])); \
-    wasi.start(await WebAssembly.instantiate(module, wasi.getImportObject()));";
 
 fn main() -> Result<()> {
     // `cargo test --benches` and tools that list tests pass arguments of their own.
@@ -31,9 +26,7 @@ fn main() -> Result<()> {
     println!("natively, nanoseconds:\n");
     Figures::read(&run(&mut Command::new(native), &certificate)?).print();
     println!("\nin WebAssembly, nanoseconds:\n");
-    let mut node = Command::new(wasm_cases::node()?);
-    node.args(["--no-warnings", "--input-type=module", "-e", RUNNER]).arg(wasm);
-    Figures::read(&run(&mut node, &certificate)?).print();
+    Figures::read(&run(&mut wasm_cases::wasi_program(&wasm)?, &certificate)?).print();
     Ok(())
 }
 

@@ -10,19 +10,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use integration::{artifacts, repository};
-
-/// Runs a WASI module with its arguments, its input and its output.
-const RUNNER: &str = "integration/wasm-cases/run-wasi.mjs";
+use integration::{artifacts, target_folder, wasm_cases};
 
 fn main() -> Result<()> {
     // `cargo test --benches` and tools that list tests pass arguments of their own.
     if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
         return Ok(());
     }
-    let executable = std::env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    let folder = target.map_or_else(|| repository().join("target"), Path::to_owned).join("catalog");
+    let folder = target_folder()?.join("catalog");
     let native = artifacts::micro(false)?;
     let wasm = artifacts::micro(true)?;
     for cloud in ["aws", "google"] {
@@ -34,9 +29,7 @@ fn main() -> Result<()> {
         println!("{cloud}, natively, nanoseconds:\n");
         run(Command::new(&native).arg("derivations"), &requests)?;
         println!("\n{cloud}, in WebAssembly, nanoseconds:\n");
-        let mut node = Command::new("node");
-        node.arg("--no-warnings").arg(repository().join(RUNNER)).arg(&wasm).arg("derivations");
-        run(&mut node, &requests).context("Node runs the WebAssembly: is `node` on the PATH?")?;
+        run(wasm_cases::wasi_program(&wasm)?.arg("derivations"), &requests)?;
         println!();
     }
     Ok(())
