@@ -107,13 +107,14 @@ pub fn run(target: Target, answered: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A program of WASI, run by Node.js as a process.
+/// A program of WASI that is measured, run by Node.js as a process.
 ///
 /// # Errors
 /// When there is no Node.js and none can be downloaded.
 pub fn wasi_program(program: &Path) -> Result<Command> {
     let mut command = Command::new(node()?);
-    command.arg("--no-warnings").arg(wasi_runner()).arg(program);
+    // V8's better compiler from the start: a figure should not depend on how far V8 has come with that meanwhile.
+    command.args(["--no-warnings", "--no-liftoff", "--no-wasm-tier-up"]).arg(wasi_runner()).arg(program);
     Ok(command)
 }
 
