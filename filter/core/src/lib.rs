@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod denial;
 mod header_names;
 pub mod identity;
+pub mod pace;
 pub mod policy;
 #[expect(
     clippy::wildcard_enum_match_arm,
