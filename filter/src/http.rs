@@ -1,12 +1,12 @@
 //! One request: collect, let the core decide, then admit or refuse.
 
-use std::rc::Rc;
+use std::{cell::OnceCell, rc::Rc};
 
 use hexr_authz_core::{
     body::Body,
     catalog::Addressee,
     decision::{Decision, DecisionId, Permit, Refusal},
-    policy::{Consent, Header, Moment},
+    policy::{Author, Consent, Header, Moment},
     reply::Reply,
     request::{Request, is_reserved},
 };
@@ -168,8 +168,17 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
     let id = worker.decision_id()?;
     let budget = i64::try_from(authorizer.config().limits.evaluation.milliseconds).unwrap_or(i64::MAX);
     let ends_at = now.unix_millis().saturating_add(budget);
+    // A tenant's policy comes second, and its time is its own.
+    let tenant_ends_at = OnceCell::new();
     // Without a clock the work that is counted has to do.
-    let is_over = || host::now().is_ok_and(|now| now.unix_millis() > ends_at);
+    let is_over = |author| {
+        let Ok(now) = host::now() else { return false };
+        let now = now.unix_millis();
+        match author {
+            Author::Platform => now > ends_at,
+            Author::Tenant => now > *tenant_ends_at.get_or_init(|| now.saturating_add(budget)),
+        }
+    };
     let moment = Moment { now, seed: id.seed(), is_over: &is_over };
     match authorizer.decide_derived(&peer, asked, moment, &SharedData, id) {
         Decision::Allow(permit) => {

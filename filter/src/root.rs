@@ -10,7 +10,7 @@ use proxy_wasm::{
 
 use crate::{
     audit_log::Upkeep,
-    delivery::Delivery,
+    delivery::{Delivery, PAUSE},
     host::{self, Level},
     http::{self, Stream},
     worker::Worker,
@@ -30,6 +30,14 @@ struct Configured {
     worker: Rc<Worker>,
     delivery: Option<Delivery>,
     audit_log: Upkeep,
+    ticks: Ticks,
+}
+
+/// How often this thread ticks, and when the regular work was done last.
+#[derive(Default)]
+struct Ticks {
+    are_frequent: bool,
+    last_regular_millis: i64,
 }
 
 impl Context for Root {
@@ -40,8 +48,9 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        if let Some(Configured { worker, delivery: Some(delivery), .. }) = &mut self.configured {
+        if let Some(Configured { worker, delivery: Some(delivery), ticks, .. }) = &mut self.configured {
             delivery.on_response(token, num_headers, body_size, worker);
+            ticks.adapt(delivery.is_busy());
         }
     }
 }
@@ -63,9 +72,13 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(Configured { worker, delivery, audit_log }) = &mut self.configured else { return };
+        let Some(Configured { worker, delivery, audit_log, ticks }) = &mut self.configured else { return };
         if let Some(delivery) = delivery {
             delivery.on_tick(worker);
+            ticks.adapt(delivery.is_busy());
+        }
+        if !ticks.is_regular() {
+            return;
         }
         audit_log.on_tick();
         // Comes last: what follows is about other requests.
@@ -81,6 +94,31 @@ impl RootContext for Root {
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
+    }
+}
+
+// === impl Ticks ===
+
+impl Ticks {
+    /// Ticks more often while there is work that is done in slices.
+    fn adapt(&mut self, is_busy: bool) {
+        if self.are_frequent != is_busy && host::set_tick_period(if is_busy { PAUSE } else { TICK }).is_ok() {
+            self.are_frequent = is_busy;
+        }
+    }
+
+    /// Whether it is time again for what is done on every tick of [`TICK`].
+    fn is_regular(&mut self) -> bool {
+        let Ok(now) = host::now() else { return true };
+        let since = now.unix_millis().saturating_sub(self.last_regular_millis);
+        // A clock that was set back must not stop it.
+        let is_due = !self.are_frequent
+            || since < 0
+            || u128::try_from(since).is_ok_and(|since| since >= TICK.as_millis());
+        if is_due {
+            self.last_regular_millis = now.unix_millis();
+        }
+        is_due
     }
 }
 
@@ -101,21 +139,15 @@ fn configure() -> Result<Configured, Vec<String>> {
     let config = Config::read(text, &host::environment)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let config = Rc::new(config);
-    let delivery = match &config.bundle {
-        Some(source) => Some(
-            Delivery::new(source.clone(), Rc::clone(&config))
-                .map_err(|_| one("Envoy's shared data is out of reach"))?,
-        ),
-        None => None,
-    };
+    let delivery = Delivery::new(&config).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let worker =
-        Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.keys().problem.clone())));
-    let mut configured = Configured { worker, delivery, audit_log };
+        Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.problem_key().to_owned())));
+    let mut configured = Configured { worker, delivery, audit_log, ticks: Ticks::default() };
     host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.
-        delivery.follow(&configured.worker);
+        delivery.catch_up(&configured.worker);
     }
     Ok(configured)
 }

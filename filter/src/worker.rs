@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Ref, RefCell},
+    collections::BTreeSet,
     num::NonZeroUsize,
     rc::Rc,
 };
@@ -11,6 +12,7 @@ use hexr_authz_core::{
     config::Config,
     decision::DecisionId,
     identity::Peer,
+    tenant::{TenantKey, TenantState, Tenants},
 };
 use lru::LruCache;
 
@@ -71,6 +73,25 @@ impl Worker {
         if let Ok(mut authorizer) = self.authorizer.try_borrow_mut() {
             authorizer.withdraw();
         }
+    }
+
+    /// The tenants that requests asked for, and of whose policies nothing is known.
+    pub(crate) fn take_wanted_tenants(&self) -> BTreeSet<TenantKey> {
+        self.with_tenants(Tenants::take_wanted).unwrap_or_default()
+    }
+
+    /// From now on this is known of a tenant.
+    pub(crate) fn learn_tenant(&self, key: TenantKey, state: TenantState) {
+        self.with_tenants(|tenants| tenants.learn(key, state));
+    }
+
+    /// From now on nothing is known of a tenant.
+    pub(crate) fn forget_tenant(&self, key: &TenantKey) {
+        self.with_tenants(|tenants| tenants.forget(key));
+    }
+
+    fn with_tenants<T>(&self, act: impl FnOnce(&Tenants) -> T) -> Option<T> {
+        self.authorizer.try_borrow().ok()?.tenants().map(act)
     }
 
     /// The peer of the connection that the current request came over. Its certificate is read once.

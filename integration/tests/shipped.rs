@@ -160,8 +160,8 @@ fn docker_compose_fits_the_envoy_configuration() -> Result<()> {
         );
         assert_eq!(service(name)?["network_mode"], "service:envoy");
     }
-    let bundle = Config::read(envoy.filter_config()?, &|_| None)?.bundle.context("no bundle")?;
-    assert_eq!(bundle.path, "/bundles/authz.tar.gz");
+    let bundles = Config::read(envoy.filter_config()?, &|_| None)?.bundles;
+    assert_eq!(bundles.first().context("no bundle")?.resource.path, "/bundles/authz.tar.gz");
     assert!(
         strings(&service("bundle-server")?["command"]).iter().any(|argument| argument.starts_with("authz="))
     );

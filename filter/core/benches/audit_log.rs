@@ -111,7 +111,7 @@ fn peers(authorizer: &Authorizer, certificates: &[String]) -> Vec<Peer> {
 fn ask(authorizer: &Authorizer, peer: &Peer, ledger: &dyn Ledger) -> Outcome<Option<&'static str>> {
     let headers: [(&[u8], &[u8]); 3] = [(b":method", b"POST"), (b":authority", b"h"), (b":path", b"/")];
     let request = Request::parse(headers.into_iter());
-    let moment = Moment { now: now()?, seed: 0, is_over: &|| false };
+    let moment = Moment { now: now()?, seed: 0, is_over: &|_| false };
     match authorizer.decide(peer, &request, moment, ledger, DecisionId::from_random([0; 16])) {
         Decision::Allow(_) => Ok(None),
         Decision::Deny(refusal) => Ok(Some(refusal.denial.reason().code())),

@@ -4,13 +4,14 @@ use std::rc::Rc;
 
 use crate::{
     audit_log::{Calls, Ledger},
-    catalog::Derivation,
+    catalog::{Derivation, Derived, Operation},
     config::Config,
     decision::{Decision, DecisionId, Permit, Refusal},
     denial::Denial,
-    identity::Peer,
-    policy::{Moment, Policy},
+    identity::{Identity, Peer},
+    policy::{Consent, FurtherFields, Moment, Policy},
     request::Request,
+    tenant::Tenants,
 };
 
 /// Decides requests by a configuration and the policy that is active now.
@@ -18,6 +19,8 @@ use crate::{
 pub struct Authorizer {
     config: Rc<Config>,
     active: Option<ActivePolicy>,
+    /// Nothing where tenants have no policies of their own.
+    tenants: Option<Tenants>,
 }
 
 /// A policy in force, and the name that its author gave it.
@@ -41,7 +44,9 @@ impl Authorizer {
             .embedded_policy
             .as_ref()
             .map(|policy| ActivePolicy { policy: Rc::clone(policy), revision: EMBEDDED.to_owned() });
-        Self { config, active }
+        let tenants =
+            config.tenants.as_ref().map(|source| Tenants::new(source.on_missing, source.most_in_memory));
+        Self { config, active, tenants }
     }
 
     /// The configuration that it decides by.
@@ -57,6 +62,11 @@ impl Authorizer {
     /// Puts no policy in force, where the one that should be cannot be had.
     pub fn withdraw(&mut self) {
         self.active = None;
+    }
+
+    /// The tenants' own policies, where the configuration has them.
+    pub fn tenants(&self) -> Option<&Tenants> {
+        self.tenants.as_ref()
     }
 
     /// The policy in force.
@@ -97,14 +107,18 @@ impl Authorizer {
             let (request, derivation) = asked?;
             let derived = self.config.catalog.admit(derivation, request)?;
             let active = self.active.as_ref().ok_or(Denial::NoPolicy)?;
-            let policy = &active.policy;
-            let further = policy.further(&derived, request)?;
-            let consent = if policy.counts_calls() {
-                self.config.audit_log.settle(identity, &derived.operation, ledger, |calls, now| {
-                    policy.allows(identity, &derived.operation, &further, Moment { now, ..moment }, calls)
+            // Before the platform's policy is asked, so that what is unknown never looks like an answer.
+            let tenants_own =
+                self.tenants.as_ref().map_or(Ok(None), |tenants| tenants.policy_of(identity))?;
+            let policies = Policies { platform: &active.policy, tenant: tenants_own.as_deref() };
+            let further = policies.further(&derived, request)?;
+            let operation = &derived.operation;
+            let consent = if policies.count_calls() {
+                self.config.audit_log.settle(identity, operation, ledger, |calls, now| {
+                    policies.allow(identity, operation, &further, Moment { now, ..moment }, calls)
                 })?
             } else {
-                policy.allows(identity, &derived.operation, &further, moment, Calls::none())?
+                policies.allow(identity, operation, &further, moment, Calls::none())?
             };
             Ok((identity, derived.operation, consent))
         });
@@ -116,6 +130,48 @@ impl Authorizer {
                 Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })
             }
         }
+    }
+}
+
+/// The policies that one request needs the consent of: the platform's, and the tenant's own where it has one.
+struct Policies<'a> {
+    platform: &'a Policy,
+    tenant: Option<&'a Policy>,
+}
+
+/// What a request says beyond its operation, to each of them.
+struct Further {
+    platform: FurtherFields,
+    tenant: Option<FurtherFields>,
+}
+
+// === impl Policies ===
+
+impl Policies<'_> {
+    fn further(&self, derived: &Derived, request: &Request<'_>) -> Result<Further, Denial> {
+        let tenant = self.tenant.map(|policy| policy.further(derived, request)).transpose()?;
+        Ok(Further { platform: self.platform.further(derived, request)?, tenant })
+    }
+
+    fn count_calls(&self) -> bool {
+        self.platform.counts_calls() || self.tenant.is_some_and(Policy::counts_calls)
+    }
+
+    /// The platform's consent, if the tenant gives its own too.
+    fn allow(
+        &self,
+        identity: &Identity,
+        operation: &Operation,
+        further: &Further,
+        moment: Moment<'_>,
+        calls: Calls<'_>,
+    ) -> Result<Consent, Denial> {
+        let consent = self.platform.allows(identity, operation, &further.platform, moment, calls)?;
+        if let (Some(tenant), Some(further)) = (self.tenant, &further.tenant) {
+            // A tenant sees its own calls, whatever the platform counts.
+            tenant.allows(identity, operation, further, moment, calls.of_tenant(identity))?;
+        }
+        Ok(consent)
     }
 }
 

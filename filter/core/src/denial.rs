@@ -49,6 +49,9 @@ pub enum Denial {
     /// The policy does not allow it.
     #[error("the policy does not allow it")]
     PolicyDenied(Box<Rejection>),
+    /// The platform's policy allows it, and the tenant's own does not.
+    #[error("the tenant's own policy does not allow it")]
+    TenantPolicyDenied(Box<Rejection>),
     /// There is no active policy yet.
     #[error("no policy is active yet")]
     NoPolicy,
@@ -130,6 +133,10 @@ impl Denial {
                 let status = rejection.status();
                 Reason { code: "policy_denied", status, grpc_status: grpc::of_http(status) }
             }
+            Self::TenantPolicyDenied(rejection) => {
+                let status = rejection.status();
+                Reason { code: "tenant_policy_denied", status, grpc_status: grpc::of_http(status) }
+            }
             Self::UnreadableBody(_) => {
                 Reason { code: "unreadable_body", status: 400, grpc_status: grpc::INVALID_ARGUMENT }
             }
@@ -155,7 +162,7 @@ impl Denial {
     /// What the policy wants of the refusal, where it is the policy's.
     pub fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Self::PolicyDenied(rejection) => Some(rejection),
+            Self::PolicyDenied(rejection) | Self::TenantPolicyDenied(rejection) => Some(rejection),
             Self::NoClientCertificate
             | Self::ExpiredCertificate(_)
             | Self::MultipleUriSans { .. }
@@ -182,7 +189,9 @@ impl Denial {
         match self {
             Self::NoPolicy | Self::AuditLogContention => Some(1),
             Self::AuditLogFull { retry_after_seconds, .. } => *retry_after_seconds,
-            Self::PolicyDenied(rejection) => rejection.retry_after_seconds,
+            Self::PolicyDenied(rejection) | Self::TenantPolicyDenied(rejection) => {
+                rejection.retry_after_seconds
+            }
             Self::NoClientCertificate
             | Self::ExpiredCertificate(_)
             | Self::MultipleUriSans { .. }
@@ -215,6 +224,7 @@ impl Denial {
             | Self::UnknownAction(_)
             | Self::AmbiguousRequest(_)
             | Self::PolicyDenied(_)
+            | Self::TenantPolicyDenied(_)
             | Self::UnreadableBody(_)
             | Self::BodyTimeout(_)
             | Self::BodyTooLarge(_)

@@ -170,6 +170,7 @@ fn told(denial: &Denial) -> String {
         | Denial::UnknownAction(_)
         | Denial::AmbiguousRequest(_)
         | Denial::PolicyDenied(_)
+        | Denial::TenantPolicyDenied(_)
         | Denial::UnreadableBody(_)
         | Denial::BodyTimeout(_)
         | Denial::BodyTooLarge(_)

@@ -99,5 +99,5 @@ fn request() -> Result<Request<'static>, Denial> {
 }
 
 fn moment() -> Moment<'static> {
-    Moment { now: now(), seed: 0, is_over: &|| false }
+    Moment { now: now(), seed: 0, is_over: &|_| false }
 }

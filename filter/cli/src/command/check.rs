@@ -7,7 +7,11 @@ use std::{
 };
 
 use glob::Pattern;
-use hexr_authz_core::{audit_log::AuditLog, config::Config, policy::RulePath};
+use hexr_authz_core::{
+    audit_log::AuditLog,
+    config::{BundleSource, Config},
+    policy::RulePath,
+};
 
 use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
@@ -65,13 +69,12 @@ fn check_config(path: &Path) -> Result<AuditLog, String> {
     // The values of the environment are the VM's; here only the names can be looked at.
     let config =
         Config::read(&text, &|_name| Some("value".to_owned())).map_err(|problems| problems.to_string())?;
-    if let Some(bundle) = config.bundle
-        && bundle.polling.max_delay_millis > SLOW_UPDATE_MILLIS
-    {
+    let slow = |bundle: &&BundleSource| bundle.resource.polling.max_delay_millis > SLOW_UPDATE_MILLIS;
+    for bundle in config.bundles.iter().filter(slow) {
         eprintln!(
             "{}: warning: with `max_delay_seconds` {} an update of bundle `{}` can take over 30 seconds",
             path.display(),
-            bundle.polling.max_delay_millis / 1000,
+            bundle.resource.polling.max_delay_millis / 1000,
             bundle.name
         );
     }

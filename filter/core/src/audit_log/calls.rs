@@ -1,6 +1,6 @@
 //! The calls that one decision may see.
 
-use std::ops::RangeInclusive;
+use std::{borrow::Cow, ops::RangeInclusive};
 
 use regorus::Value;
 
@@ -8,7 +8,7 @@ use super::{
     shard::Block,
     subject::{FIELDS, Face},
 };
-use crate::rego::RecentCalls;
+use crate::{identity::Identity, rego::RecentCalls};
 
 /// The calls of the window, of whom the policy may see.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Calls<'a> {
 #[derive(Clone, Copy, Debug)]
 struct Seen<'a> {
     block: &'a Block<'a>,
+    /// Whose calls alone are seen, where the block has others' too.
+    tenant: Option<&'a Identity>,
     /// The number of the oldest call within the window, of those that are there.
     from: usize,
     shard: u32,
@@ -33,12 +35,25 @@ impl<'a> Calls<'a> {
     }
 
     pub(super) fn new(block: Option<&'a Block<'a>>, since: i64, shard: u32) -> Self {
-        Self { seen: block.map(|block| Seen { block, from: block.older_than(since), shard }) }
+        Self { seen: block.map(|block| Seen { block, tenant: None, from: block.older_than(since), shard }) }
+    }
+
+    /// Those of the identity's tenant alone.
+    #[must_use]
+    pub fn of_tenant(self, identity: &'a Identity) -> Self {
+        Self { seen: self.seen.map(|seen| Seen { tenant: Some(identity), ..seen }) }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.seen.map_or(0, |seen| seen.block.len().saturating_sub(seen.from))
+        let Some(seen) = self.seen else { return 0 };
+        match seen.tenant {
+            None => seen.block.len().saturating_sub(seen.from),
+            Some(_) => {
+                let all = vec![true; seen.block.faces().len()];
+                seen.of_kinds((seen.from, seen.block.len()), &seen.seen_of(&all)).count()
+            }
+        }
     }
 
     /// Whether there are none.
@@ -66,11 +81,14 @@ impl RecentCalls for Calls<'_> {
     }
 
     fn document(&self) -> Value {
-        let Some(Seen { block, from, shard }) = self.seen else { return Value::from(Vec::<Value>::new()) };
+        let Some(seen) = self.seen else { return Value::from(Vec::<Value>::new()) };
+        let Seen { block, from, shard, .. } = seen;
         let (id, timestamp) = (Value::from("id"), Value::from("timestamp"));
         let common: Vec<Value> = block.faces().map(|face| object_of(&face)).collect();
         let mut number = block.first.saturating_add(from as u64);
-        let calls = block.entries(from).map(|entry| {
+        let all = vec![true; common.len()];
+        let seen_faces = seen.seen_of(&all);
+        let calls = block.entries(from).filter_map(|entry| {
             let mut call = common.get(usize::from(entry.face)).cloned().unwrap_or_else(Value::new_object);
             if let Ok(fields) = call.as_object_mut() {
                 // No block has the serial of another one of its shard, and no call the number of another one.
@@ -79,7 +97,7 @@ impl RecentCalls for Calls<'_> {
                 fields.insert(timestamp.clone(), Value::from(entry.timestamp));
             }
             number = number.saturating_add(1);
-            call
+            seen_faces.get(usize::from(entry.face)).copied().unwrap_or(false).then_some(call)
         });
         Value::from(calls.collect::<Vec<Value>>())
     }
@@ -89,13 +107,17 @@ impl RecentCalls for Calls<'_> {
     }
 
     fn of_kind(&self, kind: usize) -> Value {
-        let face = self.seen.and_then(|seen| seen.block.faces().nth(kind));
+        let face = self.seen.and_then(|seen| {
+            let face = seen.block.faces().nth(kind)?;
+            seen.tenant.is_none_or(|identity| face.is_of_tenant(identity)).then_some(face)
+        });
         face.map_or(Value::Undefined, |face| object_of(&face))
     }
 
     fn count(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> usize {
         let Some(seen) = self.seen else { return 0 };
         let (begin, count) = seen.at(instants);
+        let kinds = &*seen.seen_of(kinds);
         if kinds.iter().all(|counts| *counts) {
             return count;
         }
@@ -107,7 +129,7 @@ impl RecentCalls for Calls<'_> {
 
     fn oldest(&self, instants: RangeInclusive<i64>, kinds: &[bool]) -> Option<i64> {
         let seen = self.seen?;
-        seen.of_kinds(seen.at(instants), kinds).next()
+        seen.of_kinds(seen.at(instants), &seen.seen_of(kinds)).next()
     }
 }
 
@@ -120,6 +142,13 @@ impl<'a> Seen<'a> {
         let end =
             instants.end().checked_add(1).map_or(self.block.len(), |after| self.block.older_than(after));
         (begin, end.saturating_sub(begin))
+    }
+
+    /// Those of `kinds` that may be seen.
+    fn seen_of<'k>(self, kinds: &'k [bool]) -> Cow<'k, [bool]> {
+        let Some(identity) = self.tenant else { return Cow::Borrowed(kinds) };
+        let of_tenant = self.block.faces().map(|face| face.is_of_tenant(identity));
+        Cow::Owned(kinds.iter().zip(of_tenant).map(|(counts, seen)| *counts && seen).collect())
     }
 
     /// When those of these kinds were made, of `count` calls from `begin` on, oldest first.

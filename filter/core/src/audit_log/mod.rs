@@ -129,6 +129,16 @@ impl Default for AuditLog {
 }
 
 impl AuditLog {
+    /// The same log as a tenant's own policy may look into it: no wider than its tenant.
+    #[must_use]
+    pub fn of_tenant(self) -> Self {
+        let scope = match self.scope {
+            Scope::Agent => Scope::Agent,
+            Scope::Tenant | Scope::All => Scope::Tenant,
+        };
+        Self { scope, ..self }
+    }
+
     /// The keys in the shared data that must be there before the first decision, with empty values.
     pub fn keys(&self) -> impl Iterator<Item = String> {
         let (scope, accounts) = (self.scope, accounts::keys(self.scope));

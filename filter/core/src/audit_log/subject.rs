@@ -79,6 +79,12 @@ impl<'a> Face<'a> {
         Self { texts, is_allowed }
     }
 
+    /// Whether it is of the tenant that `identity` is of.
+    pub(super) fn is_of_tenant(&self, identity: &Identity) -> bool {
+        let [tenant, _, _, spiffe_id, ..] = self.texts;
+        tenant == identity.tenant() && trust_domain(spiffe_id) == identity.trust_domain()
+    }
+
     /// Whether it is of the same agent as `other`.
     pub(super) fn is_of_same_agent(&self, other: &Face<'_>) -> bool {
         let [tenant, agent, _, spiffe_id, ..] = self.texts;

@@ -123,7 +123,7 @@ fn ask(
     let headers = [(":method", method), (":authority", "h"), (":path", "/")];
     let request = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
     let now = ledger.now().unwrap();
-    let moment = Moment { now, seed: 0, is_over: &|| false };
+    let moment = Moment { now, seed: 0, is_over: &|_| false };
     let id = DecisionId::from_random([0; 16]);
     match authorizer.decide(&peer, &request, moment, ledger, id) {
         Decision::Allow(_) => Ok(()),

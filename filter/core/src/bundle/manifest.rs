@@ -86,6 +86,21 @@ impl Manifest {
             .map(|version| if version == 0 { Dialect::V0 } else { Dialect::V1 })
     }
 
+    /// A root of this and one of `other` of which one lies within the other.
+    pub fn overlap<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str)> {
+        let lies_within = |inner: &str, outer: &str| {
+            let (inner, outer) = (inner.trim_matches('/'), outer.trim_matches('/'));
+            outer.is_empty()
+                || inner == outer
+                || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.roots.iter().find_map(|root| {
+            let clash =
+                other.roots.iter().find(|other| lies_within(root, other) || lies_within(other, root))?;
+            Some((root.as_str(), clash.as_str()))
+        })
+    }
+
     /// Whether `path` (segments below `data`) lies under one of the roots, compared by whole segments.
     pub fn owns(&self, path: &[String]) -> bool {
         self.roots.iter().any(|root| {

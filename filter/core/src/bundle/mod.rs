@@ -4,15 +4,20 @@
 mod archive;
 mod manifest;
 mod read;
+mod set;
 mod write;
 
 pub use archive::ArchiveError;
 pub use manifest::Manifest;
 pub use read::BundleError;
+pub use set::{BundleSet, Subject};
 pub use write::{SourceFile, pack};
 
-use crate::audit_log::AuditLog;
-use crate::policy::{Budget, CompileError, CompileErrors, Data, Module, Policy, RulePath};
+use crate::{
+    audit_log::AuditLog,
+    pace::{self, Pace},
+    policy::{Budget, Data, Module, Policy, RulePath},
+};
 
 /// The content of a bundle, each part readable, not yet compiled.
 #[derive(Debug)]
@@ -40,20 +45,13 @@ const MAX_FILES: usize = 10_000;
 // === impl Bundle ===
 
 impl Bundle {
-    /// Compiles its modules over its data.
+    /// Compiles its modules over its data, as the platform's policy.
     ///
     /// # Errors
-    /// Everything that keeps it from being activated.
-    pub fn compile(
-        &self,
-        rule: &RulePath,
-        budget: Budget,
-        audit_log: &AuditLog,
-    ) -> Result<Policy, CompileErrors> {
-        let policy = Policy::compile(&self.modules, &self.data, rule, budget, audit_log)?;
-        let foreign = policy.packages().iter().filter(|package| !self.manifest.owns(&package.path));
-        let foreign = foreign.cloned().map(CompileError::OutsideRoots).collect();
-        CompileErrors::of(foreign).map_or(Ok(policy), Err)
+    /// Everything that keeps it from being activated, a line each.
+    pub fn compile(self, rule: &RulePath, budget: Budget, audit_log: &AuditLog) -> Result<Policy, String> {
+        let set = BundleSet::new(vec![(String::new(), self)]);
+        pace::finish(set.compile(&Subject::Platform(rule.clone()), budget, audit_log, &Pace::unhurried()))
     }
 
     /// Its revision, or a word for not having one.

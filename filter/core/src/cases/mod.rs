@@ -181,7 +181,7 @@ impl Judge {
     /// # Errors
     /// When one of the earlier calls is not allowed.
     fn decide(&self, case: &Case, now: Timestamp) -> Result<Verdict, String> {
-        let moment = Moment { now, seed: 0, is_over: &|| false };
+        let moment = Moment { now, seed: 0, is_over: &|_| false };
         let Some(request) = &case.request else { return Ok(self.answer(case, moment)) };
         let book = Book::at(now);
         for recent in &case.recent {

@@ -7,11 +7,18 @@ use super::{
     node::{Fields, Node},
 };
 
-/// Where a bundle is fetched, and how often.
+/// Where a bundle comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BundleSource {
     /// The bundle's name in the configuration.
     pub name: String,
+    /// Where it is fetched, and how often.
+    pub resource: Resource,
+}
+
+/// What is fetched from a server, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
     /// The Envoy cluster of the server.
     pub cluster: String,
     /// The authority of the requests.
@@ -33,9 +40,17 @@ pub struct Polling {
     pub min_delay_millis: u64,
     /// The longest, and the longest backoff after errors.
     pub max_delay_millis: u64,
+    /// For how many seconds a server that can is asked to hold a request until there is something new; 0 for never.
+    pub long_polling_timeout_seconds: u64,
 }
 
-struct BundleService {
+/// More than any policy is spread over.
+const MAX_BUNDLES: usize = 64;
+
+/// The services by their names; nothing for one that has mistakes of its own.
+pub(super) type Services<'a> = BTreeMap<&'a str, Option<Service>>;
+
+pub(super) struct Service {
     cluster: String,
     authority: String,
     path_prefix: String,
@@ -43,28 +58,23 @@ struct BundleService {
     timeout_millis: u64,
 }
 
-pub(super) fn check(
-    services: &Node<'_>,
-    bundles: &Node<'_>,
-    environment: Environment<'_>,
-) -> Option<BundleSource> {
-    let mut known = BTreeMap::new();
-    for (name, node) in services.entries() {
-        known.insert(name, check_service(node.fields(), environment));
-    }
-    let mut sources = Vec::new();
-    for (name, node) in bundles.entries() {
-        sources.extend(check_bundle(name, &node, &known));
-    }
-    match bundles.entries().len() {
-        0 if bundles.is_present() => bundles.problem("at least one bundle is needed"),
-        0 | 1 => {}
-        _ => bundles.problem("this version fetches one bundle"),
-    }
-    sources.pop()
+pub(super) fn check_services<'a>(services: &Node<'a>, environment: Environment<'_>) -> Services<'a> {
+    let service = |(name, node): (&'a str, Node<'a>)| (name, check_service(node.fields(), environment));
+    services.entries().into_iter().map(service).collect()
 }
 
-fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<BundleService> {
+pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>) -> Vec<BundleSource> {
+    let entries = bundles.entries();
+    if bundles.is_present() && entries.is_empty() {
+        bundles.problem("at least one bundle is needed");
+    }
+    if entries.len() > MAX_BUNDLES {
+        bundles.problem(format!("there are {} bundles, more than {MAX_BUNDLES}", entries.len()));
+    }
+    entries.iter().filter_map(|(name, node)| check_bundle(name, node, services)).collect()
+}
+
+fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Service> {
     let cluster = fields.field("cluster").required().parsed(non_empty);
     let url_node = fields.field("url");
     let url = if url_node.is_present() {
@@ -81,21 +91,13 @@ fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Bun
     let seconds = fields.field("response_header_timeout_seconds").integer(1..=600, 10);
     fields.end();
     let (authority, path_prefix) = url?;
-    Some(BundleService { cluster: cluster?, authority, path_prefix, headers, timeout_millis: seconds * 1000 })
+    Some(Service { cluster: cluster?, authority, path_prefix, headers, timeout_millis: seconds * 1000 })
 }
 
-fn check_bundle(
-    name: &str,
-    node: &Node<'_>,
-    services: &BTreeMap<&str, Option<BundleService>>,
-) -> Option<BundleSource> {
+fn check_bundle(name: &str, node: &Node<'_>, services: &Services<'_>) -> Option<BundleSource> {
     let fields = node.fields();
     fields.field("signing").not_supported();
-    let service_node = fields.field("service").required();
-    let service = service_node.parsed(|service| {
-        let known = || services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        services.get(service).ok_or_else(|| format!("`{service}` is not among `services` ({})", known()))
-    });
+    let service = find_service(&fields.field("service").required(), services);
     let resource_node = fields.field("resource");
     let resource = if resource_node.is_present() {
         resource_node.parsed(check_resource)
@@ -109,21 +111,35 @@ fn check_bundle(
     };
     let polling = check_polling(&fields.field("polling"));
     fields.end();
-    let service = service?.as_ref()?;
-    Some(BundleSource {
-        name: name.to_owned(),
-        cluster: service.cluster.clone(),
-        authority: service.authority.clone(),
-        path: format!("{}/{}", service.path_prefix, resource?),
-        headers: service.headers.clone(),
-        timeout_millis: service.timeout_millis,
-        polling,
-    })
+    Some(BundleSource { name: name.to_owned(), resource: service?.resource(&resource?, polling) })
 }
 
-fn check_polling(node: &Node<'_>) -> Polling {
+/// The service that a bundle names; nothing if there is none, or none without mistakes.
+pub(super) fn find_service<'s>(node: &Node<'_>, services: &'s Services<'_>) -> Option<&'s Service> {
+    let service = node.parsed(|service| {
+        let known = || services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        services.get(service).ok_or_else(|| format!("`{service}` is not among `services` ({})", known()))
+    });
+    service?.as_ref()
+}
+
+impl Service {
+    /// What stands at `resource` of this service.
+    pub(super) fn resource(&self, resource: &str, polling: Polling) -> Resource {
+        Resource {
+            cluster: self.cluster.clone(),
+            authority: self.authority.clone(),
+            path: format!("{}/{resource}", self.path_prefix),
+            headers: self.headers.clone(),
+            timeout_millis: self.timeout_millis,
+            polling,
+        }
+    }
+}
+
+pub(super) fn check_polling(node: &Node<'_>) -> Polling {
     let fields = node.fields();
-    fields.field("long_polling_timeout_seconds").not_supported();
+    let long_polling_timeout_seconds = fields.field("long_polling_timeout_seconds").integer(0..=600, 30);
     let (min_node, max_node) = (fields.field("min_delay_seconds"), fields.field("max_delay_seconds"));
     let (min, max) = (min_node.integer(1..=86_400, 5), max_node.integer(1..=86_400, 10));
     match (min_node.is_present(), max_node.is_present()) {
@@ -137,7 +153,7 @@ fn check_polling(node: &Node<'_>) -> Polling {
         node.problem(format!("`min_delay_seconds` ({min}) is more than `max_delay_seconds` ({max})"));
     }
     fields.end();
-    Polling { min_delay_millis: min * 1000, max_delay_millis: max * 1000 }
+    Polling { min_delay_millis: min * 1000, max_delay_millis: max * 1000, long_polling_timeout_seconds }
 }
 
 /// The authority and the path prefix of a service.
@@ -176,7 +192,7 @@ fn is_authority(authority: &str) -> bool {
     !host.is_empty() && host.bytes().all(name) && port.is_some_and(digits)
 }
 
-fn check_resource(resource: &str) -> Result<String, String> {
+pub(super) fn check_resource(resource: &str) -> Result<String, String> {
     let resource = resource.trim_start_matches('/');
     check_path(&format!("/{resource}"))?;
     non_empty(resource)

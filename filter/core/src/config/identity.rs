@@ -95,9 +95,9 @@ fn check_parts(fields: Fields<'_>) -> Parts {
 /// a header.
 fn identity_part(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if !text.is_empty() && text.bytes().all(allowed) {
+    if !matches!(text, "" | "." | "..") && text.bytes().all(allowed) {
         Ok(text.to_owned())
     } else {
-        Err(format!("`{text}` must be letters, digits, `-`, `.`, `_`"))
+        Err(format!("`{text}` must be letters, digits, `-`, `.`, `_`, and not dots alone"))
     }
 }

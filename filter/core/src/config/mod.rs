@@ -9,9 +9,11 @@ mod identity;
 mod json;
 mod node;
 mod problem;
+mod tenants;
 
-pub use bundle_source::{BundleSource, Polling};
+pub use bundle_source::{BundleSource, Polling, Resource};
 pub use problem::{Problem, Problems};
+pub use tenants::TenantSource;
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -39,8 +41,10 @@ pub struct Config {
     pub contact: Option<String>,
     /// The policy that holds until a bundle is active, compiled.
     pub embedded_policy: Option<Rc<Policy>>,
-    /// Where the policy comes from.
-    pub bundle: Option<BundleSource>,
+    /// Where the policy comes from: all of these together make one, in the order of their names.
+    pub bundles: Vec<BundleSource>,
+    /// Where the tenants' own policies come from, if they have any.
+    pub tenants: Option<TenantSource>,
     /// What one request and one bundle may cost.
     pub limits: Limits,
     /// The calls of the recent past, and how many there may be.
@@ -87,7 +91,7 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    for later in ["tenants", "keys", "decision_logs", "status", "labels"] {
+    for later in ["keys", "decision_logs", "status", "labels"] {
         fields.field(later).not_supported();
     }
     let trust_domains = identity::check(&fields.field("identity").required());
@@ -99,10 +103,11 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         Some(rule) if policy.is_present() => check_policy(&policy, rule, limits.evaluation, &audit_log),
         Some(_) | None => None,
     };
-    let services = fields.field("services");
-    let bundles = fields.field("bundles");
-    let bundle = bundle_source::check(&services, &bundles, environment);
-    if !policy.is_present() && !bundles.is_present() {
+    let services = bundle_source::check_services(&fields.field("services"), environment);
+    let bundles_node = fields.field("bundles");
+    let bundles = bundle_source::check(&bundles_node, &services);
+    let tenants = tenants::check(&fields.field("tenants"), &services);
+    if !policy.is_present() && !bundles_node.is_present() {
         root.problem("neither `policy` nor `bundles` is there: every request would be refused");
     }
     let catalog = catalog::check(&fields.field("catalog"));
@@ -115,7 +120,8 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         rule: rule?,
         contact,
         embedded_policy,
-        bundle,
+        bundles,
+        tenants,
         limits,
         audit_log,
         ready_path,

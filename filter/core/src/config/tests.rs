@@ -50,16 +50,22 @@ fn rejects(text: &str, expect: &[&str]) {
 fn a_complete_configuration() {
     let config = read(COMPLETE).unwrap();
     assert_eq!(
-        config.bundle,
-        Some(BundleSource {
+        config.bundles,
+        [BundleSource {
             name: "authz".to_owned(),
-            cluster: "bundle-server".to_owned(),
-            authority: "bundles.hexr-system:8181".to_owned(),
-            path: "/base/bundles/authz.tar.gz".to_owned(),
-            headers: vec![("authorization".to_owned(), "Bearer secret".to_owned())],
-            timeout_millis: 3000,
-            polling: Polling { min_delay_millis: 1000, max_delay_millis: 2000 },
-        })
+            resource: Resource {
+                cluster: "bundle-server".to_owned(),
+                authority: "bundles.hexr-system:8181".to_owned(),
+                path: "/base/bundles/authz.tar.gz".to_owned(),
+                headers: vec![("authorization".to_owned(), "Bearer secret".to_owned())],
+                timeout_millis: 3000,
+                polling: Polling {
+                    min_delay_millis: 1000,
+                    max_delay_millis: 2000,
+                    long_polling_timeout_seconds: 30,
+                },
+            },
+        }]
     );
     assert_eq!(
         config.limits,
@@ -81,10 +87,13 @@ fn defaults() {
             "bundles": {"authz": {"service": "b"}}}"#,
     )
     .unwrap();
-    let bundle = config.bundle.unwrap();
+    let bundle = &config.bundles[0].resource;
     assert_eq!((bundle.authority.as_str(), bundle.path.as_str()), ("c", "/bundles/authz"));
     assert_eq!(bundle.timeout_millis, 10_000);
-    assert_eq!(bundle.polling, Polling { min_delay_millis: 5000, max_delay_millis: 10_000 });
+    assert_eq!(
+        bundle.polling,
+        Polling { min_delay_millis: 5000, max_delay_millis: 10_000, long_polling_timeout_seconds: 30 }
+    );
     assert_eq!(config.rule.to_string(), "data.hexr.authz.allow");
     assert_eq!(
         config.limits,
@@ -168,9 +177,9 @@ fn single_mistakes() {
             "$.bundles.authz.signing: this version does not support it",
         ),
         (
-            "/bundles/b",
-            Some(serde_json::json!({"service": "bundles"})),
-            "$.bundles: this version fetches one bundle",
+            "/bundles/authz/polling/long_polling_timeout_seconds",
+            Some(601.into()),
+            "$.bundles.authz.polling.long_polling_timeout_seconds: must be an",
         ),
         (
             "/bundles/authz/polling/min_delay_seconds",

@@ -1,15 +1,27 @@
-//! How a policy reaches every worker of one Envoy: one of them fetches, all of them switch.
+//! How policies reach every worker of one Envoy: one of them fetches, all of them switch.
 //!
 //! Here are the decisions and the records; the filter only moves them between Envoy's shared data and its HTTP calls.
 
+mod assembly;
+mod download;
+mod index;
+mod keys;
 mod lease;
+mod load;
 mod record;
 mod response;
+mod roll;
 mod schedule;
 
+pub use assembly::{Arrival, Assembly, Attempt, Pending};
+pub use download::Download;
+pub use index::TenantIndex;
+pub use keys::{DeliveryKeys, PolicyKeys};
 pub use lease::Lease;
-pub use record::{ActiveRecord, Digest, Quarantine, Slot, SourceKeys};
+pub use load::{LoadError, Loaded, Part, Terms, load};
+pub use record::{ActiveRecord, Content, Digest, Held, Quarantine, Slot};
 pub use response::{FetchError, Fetched};
+pub use roll::TenantRoll;
 pub use schedule::Schedule;
 
 #[cfg(test)]

@@ -1,45 +1,42 @@
-//! What stands in Envoy's shared data about one bundle source.
-//!
-//! Envoy never deletes a key, keeps them over configuration updates and VM reloads, and shares them with every VM of
-//! the same `vm_id`, those of another version of this filter included: hence the format's version in each key.
+//! What is active in an Envoy, as it stands in shared data.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{config::BundleSource, policy::RulePath};
-
-/// Changes when the meaning of any record changes.
-const FORMAT: &str = "hexr-authz/1";
-
-/// The keys of one bundle source. Another URL is another source: it starts without a policy of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceKeys {
-    /// Who fetches: a [`super::Lease`].
-    pub lease: String,
-    /// What is active: an [`ActiveRecord`].
-    pub active: String,
-    /// The digest that is being loaded for the first time.
-    pub probe: String,
-    /// What must not be loaded again: a [`Quarantine`].
-    pub quarantine: String,
-    /// What keeps a newer bundle from being active, as text; empty when nothing does.
-    pub problem: String,
-    slots: [String; 2],
-}
-
-/// The active bundle, as all workers must see it.
+/// One policy, as all workers must see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveRecord {
     /// Counts activations; a worker never goes back.
     pub generation: u64,
-    /// Where the bundle's bytes stand.
+    /// What is active.
+    pub content: Content,
+}
+
+/// What a policy is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// These bundles, in the order of the configuration.
+    Bundles(Vec<Held>),
+    /// The server says that there is none.
+    Missing,
+}
+
+/// A bundle in shared data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The bundle's name in the configuration.
+    pub name: String,
+    /// Where its bytes stand.
     pub slot: Slot,
-    /// Of the bundle's bytes, so that nothing else is loaded in their place.
+    /// Of its bytes, so that nothing else is loaded in their place.
     pub digest: Digest,
     /// What the server called it, for `If-None-Match`.
     pub etag: Option<String>,
+    /// When it was signed, in seconds since 1970: nothing older takes its place.
+    pub issued_at: Option<i64>,
 }
 
 /// One of two places for a bundle's bytes: while one is read, the next bundle goes into the other.
@@ -53,7 +50,7 @@ pub enum Slot {
 }
 
 /// SHA-256 in hex.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(String);
 
 /// Bundles that trapped a VM while they were loaded for the first time. The newest are remembered.
@@ -63,47 +60,26 @@ pub struct Quarantine(Vec<Digest>);
 /// How many quarantined bundles are remembered.
 const MAX_QUARANTINED: usize = 16;
 
-// === impl SourceKeys ===
-
-impl SourceKeys {
-    /// The keys of `source`, for bundles that must have the rule `rule` and at most `bundle_bytes`: during an update of
-    /// the configuration, the old one and the new one need not agree on which bundles are good.
-    pub fn new(source: &BundleSource, rule: &RulePath, bundle_bytes: usize) -> Self {
-        let BundleSource { cluster, authority, path, headers, .. } = source;
-        let place = format!("{cluster}\n{authority}\n{path}\n{headers:?}\n{rule}\n{bundle_bytes}");
-        let Digest(place) = Digest::of(place.as_bytes());
-        let key = |name: &str| format!("{FORMAT}/{place}/{name}");
-        Self {
-            lease: key("lease"),
-            active: key("active"),
-            probe: key("probe"),
-            quarantine: key("quarantine"),
-            problem: key("problem"),
-            slots: [key("bundle-a"), key("bundle-b")],
-        }
-    }
-
-    /// The key of a bundle's bytes.
-    pub fn slot(&self, slot: Slot) -> &str {
-        let [a, b] = &self.slots;
-        match slot {
-            Slot::A => a,
-            Slot::B => b,
-        }
-    }
-}
-
 // === impl ActiveRecord ===
 
 impl ActiveRecord {
     /// The record that follows `previous`.
-    pub fn following(previous: Option<&Self>, digest: Digest, etag: Option<String>) -> Self {
-        let (generation, slot) = match previous {
-            Some(Self { generation, slot: Slot::A, .. }) => (generation.saturating_add(1), Slot::B),
-            Some(Self { generation, slot: Slot::B, .. }) => (generation.saturating_add(1), Slot::A),
-            None => (1, Slot::A),
-        };
-        Self { generation, slot, digest, etag }
+    pub fn following(previous: Option<&Self>, content: Content) -> Self {
+        let generation = previous.map_or(0, |previous| previous.generation).saturating_add(1);
+        Self { generation, content }
+    }
+
+    /// The bundles, if there are any.
+    pub fn bundles(&self) -> &[Held] {
+        match &self.content {
+            Content::Bundles(bundles) => bundles,
+            Content::Missing => &[],
+        }
+    }
+
+    /// The bundle of that name.
+    pub fn bundle(&self, name: &str) -> Option<&Held> {
+        self.bundles().iter().find(|held| held.name == name)
     }
 
     /// Its form in shared data.
@@ -114,6 +90,26 @@ impl ActiveRecord {
     /// Reads that form.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+}
+
+// === impl Slot ===
+
+impl Slot {
+    /// Its name in keys.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// The place for what follows on what stands in `held`.
+    pub fn after(held: Option<Self>) -> Self {
+        match held {
+            Some(Self::A) => Self::B,
+            Some(Self::B) | None => Self::A,
+        }
     }
 }
 

@@ -31,9 +31,19 @@ impl Schedule {
 
     /// The server answered: the next poll comes after a delay from the configured range; `random` draws it.
     pub fn succeeded(&mut self, now: Timestamp, random: u64) {
-        let Polling { min_delay_millis, max_delay_millis } = self.polling;
+        let Polling { min_delay_millis, max_delay_millis, .. } = self.polling;
         self.failures = 0;
         self.wait(now, min_delay_millis, max_delay_millis, random);
+    }
+
+    /// The server holds requests until there is something new: the next poll is due at once.
+    pub fn succeeded_by_waiting(&mut self) {
+        (self.next_millis, self.failures) = (i64::MIN, 0);
+    }
+
+    /// Whether the last poll failed, so that the next one must wait until it is due.
+    pub fn backs_off(&self) -> bool {
+        self.failures > 0
     }
 
     /// It did not, or with nothing usable: the next poll comes after a backoff with jitter.

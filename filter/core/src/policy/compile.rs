@@ -67,6 +67,14 @@ impl RulePath {
     }
 }
 
+impl RulePath {
+    /// The rule by which a tenant's own policy decides: `data.hexr.tenants["acme-corp"].allow`.
+    pub fn of_tenant(tenant: &str) -> Self {
+        let segments = ["hexr", "tenants", tenant, "allow"].map(str::to_owned).to_vec();
+        Self { segments, text: format!("data.hexr.tenants[\"{tenant}\"].allow") }
+    }
+}
+
 impl fmt::Display for RulePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

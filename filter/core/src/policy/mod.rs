@@ -51,6 +51,7 @@ pub struct Module {
 pub struct Policy {
     program: Program,
     rule: RulePath,
+    author: Author,
     entry: usize,
     /// Nothing where its decisions depend on more than who asks and what for.
     memory: Option<Memory>,
@@ -80,8 +81,8 @@ pub struct Moment<'a> {
     pub now: Timestamp,
     /// What random builtins of the policy answer by.
     pub seed: u64,
-    /// Whether the evaluation has taken too long. Asked now and then while it runs.
-    pub is_over: &'a dyn Fn() -> bool,
+    /// Whether the evaluation of this author's policy has taken too long. Asked now and then while it runs.
+    pub is_over: &'a dyn Fn(Author) -> bool,
 }
 
 /// The package of one module.
@@ -120,7 +121,8 @@ impl Policy {
     /// request then. `further` is of the same request, and of this policy.
     ///
     /// # Errors
-    /// [`Denial::PolicyDenied`] unless the answer is a real `true`; undefined is a no, as everywhere in OPA.
+    /// [`Denial::PolicyDenied`] or [`Denial::TenantPolicyDenied`] unless the answer is a real `true`; undefined is a no,
+    /// as everywhere in OPA.
     /// [`Denial::EvaluationError`] and [`Denial::BudgetExceeded`] where there is no answer, or none that can be read.
     pub fn allows(
         &self,
@@ -132,7 +134,7 @@ impl Policy {
     ) -> Result<Consent, Denial> {
         match self.outcome(identity, operation, further, moment, calls)? {
             Outcome::Allow(consent) => Ok(consent),
-            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+            Outcome::Deny(rejection) => Err(self.denial(rejection)),
         }
     }
 
@@ -162,6 +164,19 @@ impl Policy {
         Ok(outcome)
     }
 
+    /// The same policy as a tenant's own: it can only narrow, and shape its denials.
+    #[must_use]
+    pub fn of_tenant(self) -> Self {
+        Self { author: Author::Tenant, ..self }
+    }
+
+    fn denial(&self, rejection: Rejection) -> Denial {
+        match self.author {
+            Author::Platform => Denial::PolicyDenied(Box::new(rejection)),
+            Author::Tenant => Denial::TenantPolicyDenied(Box::new(rejection)),
+        }
+    }
+
     /// What in it costs more the larger it grows.
     pub fn slow_parts(&self) -> &[SlowPart] {
         &self.slow_parts
@@ -176,12 +191,12 @@ impl Policy {
             .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
         match self.read(&self.evaluate(input, moment, Calls::none())?)? {
             Outcome::Allow(consent) => Ok(consent),
-            Outcome::Deny(rejection) => Err(Denial::PolicyDenied(Box::new(rejection))),
+            Outcome::Deny(rejection) => Err(self.denial(rejection)),
         }
     }
 
     fn read(&self, evaluated: &Evaluated) -> Result<Outcome, Denial> {
-        let mut outcome = Outcome::read(&evaluated.value, Author::Platform)
+        let mut outcome = Outcome::read(&evaluated.value, self.author)
             .map_err(|problem| Denial::EvaluationError(format!("`{}`: {problem}", self.rule)))?;
         if let (Outcome::Deny(rejection), Some(nanos)) = (&mut outcome, evaluated.count_falls_in) {
             rejection.retry_in(nanos);
@@ -212,6 +227,7 @@ impl Policy {
         Self {
             program,
             rule,
+            author: Author::Platform,
             entry,
             memory,
             wanted,
@@ -229,7 +245,7 @@ impl Policy {
             seed: moment.seed,
             calls: Some(&calls),
             work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
-            watch: moment.is_over,
+            watch: &|| (moment.is_over)(self.author),
             is_indexed: true,
         };
         self.program.evaluate(self.entry, asked).map_err(|halt| match halt {

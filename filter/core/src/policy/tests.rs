@@ -25,7 +25,7 @@ fn compile(modules: &[&str], data: &str) -> Result<Policy, CompileErrors> {
 
 /// 2026-01-15T10:30:00.25Z
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_768_473_000_250_000_000);
-const MOMENT: Moment<'static> = Moment { now: NOW, seed: 0, is_over: &|| false };
+const MOMENT: Moment<'static> = Moment { now: NOW, seed: 0, is_over: &|_| false };
 
 fn decide(policy: &Policy) -> Result<(), Denial> {
     let action = Action {

@@ -109,7 +109,7 @@ fn run(library: &Library, test: &TestRule, start: Instant) -> TestRun {
     let moment = Moment {
         now: Timestamp::from_unix_nanos(nanos),
         seed: nanos.cast_unsigned(),
-        is_over: &|| start.elapsed() > PATIENCE,
+        is_over: &|_| start.elapsed() > PATIENCE,
     };
     library.run(test, moment)
 }

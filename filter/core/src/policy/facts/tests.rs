@@ -56,7 +56,7 @@ fn decide(authorizer: &Authorizer, line: &str, headers: &[(&str, &str)], body: &
         authorizer.config().trust_domains.identity_of("spiffe://hexr.cloud/agent/acme/crew/editor"),
     );
     let asked = authorizer.asked(&peer, &request, Body::Whole(body.as_bytes()), NOW).unwrap();
-    let moment = Moment { now: NOW, seed: 0, is_over: &|| false };
+    let moment = Moment { now: NOW, seed: 0, is_over: &|_| false };
     match authorizer.decide_derived(&peer, asked, moment, &NoCalls, DecisionId::from_random([0; 16])) {
         Decision::Allow(_) => "allow",
         Decision::Deny(refusal) => refusal.denial.reason().code(),

@@ -5,7 +5,7 @@ use crate::{
 };
 
 const MOMENT: Moment<'static> =
-    Moment { now: Timestamp::from_unix_nanos(1_736_937_000_000_000_000), seed: 0, is_over: &|| false };
+    Moment { now: Timestamp::from_unix_nanos(1_736_937_000_000_000_000), seed: 0, is_over: &|_| false };
 
 fn library(text: &str) -> Library {
     let module = Module { path: "a_test.rego".to_owned(), text: text.to_owned(), dialect: None };
@@ -81,7 +81,7 @@ fn errors_are_no_failures() {
         ],
     );
     let library = library("package a_test\ntest_a if { some a in numbers.range(1, 99999); a < 0 }");
-    let over = Moment { is_over: &|| true, ..MOMENT };
+    let over = Moment { is_over: &|_| true, ..MOMENT };
     let run = library.run(&library.tests()[0], over);
     assert_eq!(run.verdict, TestVerdict::Error("it took too long".to_owned()));
 }

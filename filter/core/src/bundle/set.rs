@@ -1,0 +1,195 @@
+//! Several bundles that make one policy together.
+
+use super::{Bundle, Manifest};
+use crate::{
+    audit_log::AuditLog,
+    pace::Pace,
+    policy::{Budget, CompileErrors, Data, Module, Policy, RulePath},
+};
+
+/// Bundles with their names. Each owns a part of `data`, and none a part of another's.
+#[derive(Debug)]
+pub struct BundleSet(Vec<(String, Bundle)>);
+
+/// Whose policy a set of bundles makes, and what it must be like.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// The operator's: has the rule that decides, and nothing of a tenant's.
+    Platform(RulePath),
+    /// The tenant's of this name: one bundle, rooted at exactly its own place.
+    Tenant(String),
+}
+
+/// The place below `data` of the tenants' own policies.
+const TENANTS: [&str; 2] = ["hexr", "tenants"];
+/// Where policies find what the bundles say of themselves, as in OPA: `data.system.bundles.NAME.manifest`.
+const MANIFESTS: [&str; 2] = ["system", "bundles"];
+
+// === impl Subject ===
+
+impl Subject {
+    fn rule(&self) -> RulePath {
+        match self {
+            Self::Platform(rule) => rule.clone(),
+            Self::Tenant(tenant) => RulePath::of_tenant(tenant),
+        }
+    }
+}
+
+// === impl BundleSet ===
+
+impl BundleSet {
+    /// Puts bundles together.
+    pub fn new(bundles: Vec<(String, Bundle)>) -> Self {
+        Self(bundles)
+    }
+
+    /// The revisions, as one text: that of the only bundle, or each with its bundle's name.
+    pub fn revision(&self) -> String {
+        match self.0.as_slice() {
+            [(_, bundle)] => bundle.revision().to_owned(),
+            bundles => {
+                let named = bundles.iter().map(|(name, bundle)| format!("{name}={}", bundle.revision()));
+                named.collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
+    /// Compiles all modules over all data.
+    ///
+    /// # Errors
+    /// Everything that keeps the bundles from being activated together, a line each.
+    pub async fn compile(
+        self,
+        subject: &Subject,
+        budget: Budget,
+        audit_log: &AuditLog,
+        pace: &Pace,
+    ) -> Result<Policy, String> {
+        let problems = self.misplaced(subject);
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
+        }
+        let (manifests, owners) = (self.manifests(), self.owners());
+        let (modules, data) = self.merge()?;
+        let packages_of = |policy: &Policy| policy.packages().to_vec();
+        let (data, audit_log) = match subject {
+            Subject::Platform(_) => (with_manifests(data, manifests)?, *audit_log),
+            // Nothing but its own bundle is there for it.
+            Subject::Tenant(_) => (data, audit_log.of_tenant()),
+        };
+        pace.give_way().await;
+        let policy = Policy::compile(&modules, &data, &subject.rule(), budget, &audit_log)
+            .map_err(|errors: CompileErrors| errors.to_string())?;
+        let mut problems = Vec::new();
+        for package in packages_of(&policy) {
+            let path = package.path.join(".");
+            let owner = owners.iter().find(|(prefix, _)| package.module.starts_with(prefix.as_str()));
+            if owner.is_some_and(|(_, manifest)| !manifest.owns(&package.path)) {
+                problems.push(format!(
+                    "{}: the package `data.{path}` lies under none of the manifest's roots",
+                    package.module
+                ));
+            }
+            if matches!(subject, Subject::Platform(_)) && package.path.iter().take(2).eq(TENANTS.iter()) {
+                problems.push(format!(
+                    "{}: `data.{path}` is the tenants' own: nothing of the platform's stands there",
+                    package.module
+                ));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
+        }
+        Ok(match subject {
+            Subject::Platform(_) => policy,
+            Subject::Tenant(_) => policy.of_tenant(),
+        })
+    }
+
+    /// What is wrong with the places that the bundles claim.
+    fn misplaced(&self, subject: &Subject) -> Vec<String> {
+        let mut problems = Vec::new();
+        match subject {
+            Subject::Platform(_) => {
+                for (at, (name, bundle)) in self.0.iter().enumerate() {
+                    for (other_name, other) in self.0.iter().take(at) {
+                        if let Some((root, other_root)) = bundle.manifest.overlap(&other.manifest) {
+                            problems.push(format!(
+                                "bundles `{other_name}` and `{name}` overlap: the root `{other_root}` of the one and `{root}` \
+                                 of the other; give each a `roots` of its own"
+                            ));
+                        }
+                    }
+                    if bundle.data.obstacle(&TENANTS.map(str::to_owned)).is_some() {
+                        problems.push(format!(
+                            "bundle `{name}`: `data.{}` is the tenants' own: nothing of the platform's stands there",
+                            TENANTS.join(".")
+                        ));
+                    }
+                }
+            }
+            Subject::Tenant(tenant) => {
+                let root = format!("{}/{tenant}", TENANTS.join("/"));
+                for (_, bundle) in &self.0 {
+                    let is_exact =
+                        matches!(bundle.manifest.roots.as_slice(), [only] if only.trim_matches('/') == root);
+                    if !is_exact {
+                        problems.push(format!(
+                            "the bundle of a tenant is rooted at exactly `{root}`, but this one at {}",
+                            named(&bundle.manifest.roots)
+                        ));
+                    }
+                }
+            }
+        }
+        problems
+    }
+
+    fn manifests(&self) -> serde_json::Value {
+        let manifest = |(name, bundle): &(String, Bundle)| {
+            (name.clone(), serde_json::json!({"manifest": bundle.manifest}))
+        };
+        self.0.iter().map(manifest).collect::<serde_json::Map<_, _>>().into()
+    }
+
+    /// The manifests by the beginnings of their modules' paths.
+    fn owners(&self) -> Vec<(String, Manifest)> {
+        let several = self.0.len() > 1;
+        self.0.iter().map(|(name, bundle)| (prefix(several, name), bundle.manifest.clone())).collect()
+    }
+
+    fn merge(self) -> Result<(Vec<Module>, Data), String> {
+        let several = self.0.len() > 1;
+        let (mut modules, mut data) = (Vec::new(), Data::default());
+        for (name, bundle) in self.0 {
+            let prefix = prefix(several, &name);
+            modules.extend(
+                bundle
+                    .modules
+                    .into_iter()
+                    .map(|module| Module { path: format!("{prefix}{}", module.path), ..module }),
+            );
+            data.merge(bundle.data).map_err(|error| format!("bundle `{name}`: {error}"))?;
+        }
+        Ok((modules, data))
+    }
+}
+
+/// What the modules' paths of a bundle begin with, so that they tell it from others.
+fn prefix(several: bool, name: &str) -> String {
+    if several { format!("{name}/") } else { String::new() }
+}
+
+fn with_manifests(mut data: Data, manifests: serde_json::Value) -> Result<Data, String> {
+    let manifests = Data::from_json(&manifests.to_string()).map_err(|error| error.to_string())?;
+    data.merge(manifests.at(&MANIFESTS)).map_err(|error| {
+        format!("`data.{}` is the filter's own, for the bundles' manifests: {error}", MANIFESTS.join("."))
+    })?;
+    Ok(data)
+}
+
+fn named(roots: &[String]) -> String {
+    let roots: Vec<String> = roots.iter().map(|root| format!("`{root}`")).collect();
+    if roots.is_empty() { "nothing".to_owned() } else { roots.join(", ") }
+}

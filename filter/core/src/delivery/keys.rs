@@ -1,0 +1,85 @@
+//! Where things stand in Envoy's shared data.
+//!
+//! Envoy never deletes a key, keeps them over configuration updates and VM reloads, and shares them with every VM of
+//! the same `vm_id`, those of another version of this filter included: hence the format's version in each key.
+
+use super::{Digest, Slot};
+use crate::{config::Config, tenant::TenantKey};
+
+/// Changes when the meaning of any record changes.
+const FORMAT: &str = "hexr-authz/2";
+
+/// The keys of all deliveries of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryKeys {
+    place: String,
+    /// Who fetches: a [`super::Lease`].
+    pub lease: String,
+    /// The digest that is being loaded for the first time.
+    pub probe: String,
+    /// The same for tenants' policies, so that the one never waits for the other.
+    pub tenant_probe: String,
+    /// What must not be loaded again: a [`super::Quarantine`].
+    pub quarantine: String,
+    /// The tenants that some worker has asked for: a [`super::TenantRoll`].
+    pub roll: String,
+    /// Written whenever the record of some tenant is.
+    pub tenants_changed: String,
+}
+
+/// The keys of one policy: the platform's, or a tenant's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyKeys {
+    prefix: String,
+    /// What is active: an [`super::ActiveRecord`].
+    pub active: String,
+    /// What keeps something newer from being active, as text; empty when nothing does.
+    pub problem: String,
+}
+
+// === impl DeliveryKeys ===
+
+impl DeliveryKeys {
+    /// The keys of a configuration. They are others where anything differs that says which bundles are good and where
+    /// they come from: during an update of the configuration, the old one and the new one need not agree on that.
+    pub fn new(config: &Config) -> Self {
+        let Config { bundles, tenants, rule, limits, audit_log, .. } = config;
+        let bundle_bytes = limits.bundle_bytes;
+        let text = format!("{bundles:?}\n{tenants:?}\n{rule}\n{bundle_bytes}\n{audit_log:?}");
+        let digest = Digest::of(text.as_bytes());
+        let place = format!("{FORMAT}/{}", digest.as_str());
+        let key = |name: &str| format!("{place}/{name}");
+        Self {
+            lease: key("lease"),
+            probe: key("probe"),
+            tenant_probe: key("tenant-probe"),
+            quarantine: key("quarantine"),
+            roll: key("roll"),
+            tenants_changed: key("tenants-changed"),
+            place,
+        }
+    }
+
+    /// Those of the platform's policy.
+    pub fn platform(&self) -> PolicyKeys {
+        PolicyKeys::new(format!("{}/platform", self.place))
+    }
+
+    /// Those of a tenant's policy.
+    pub fn tenant(&self, key: &TenantKey) -> PolicyKeys {
+        PolicyKeys::new(format!("{}/tenant/{key}", self.place))
+    }
+}
+
+// === impl PolicyKeys ===
+
+impl PolicyKeys {
+    fn new(prefix: String) -> Self {
+        Self { active: format!("{prefix}/active"), problem: format!("{prefix}/problem"), prefix }
+    }
+
+    /// The key of a bundle's bytes.
+    pub fn slot(&self, bundle: &str, slot: Slot) -> String {
+        format!("{}/bundle-{}/{bundle}", self.prefix, slot.name())
+    }
+}
