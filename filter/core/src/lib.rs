@@ -24,5 +24,6 @@ pub mod policy;
 mod rego;
 pub mod reply;
 pub mod request;
+mod signature;
 pub mod tenant;
 pub mod timestamp;

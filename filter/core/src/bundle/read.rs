@@ -3,10 +3,15 @@
 use thiserror::Error;
 
 use super::{
-    ArchiveError, Bundle, BundleLimits, Manifest,
+    ArchiveError, Bundle, BundleLimits, Manifest, SignatureError, Verification,
     archive::{self, Files},
+    signature::verify,
 };
-use crate::policy::{Data, DataError, Module};
+use crate::{
+    pace::{Pace, finish},
+    policy::{Data, DataError, Module},
+    timestamp::Timestamp,
+};
 
 /// The reasons why bytes are not a bundle; one line each.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -14,20 +19,64 @@ pub enum BundleError {
     /// The archive cannot be unpacked.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// It is not signed as it must be.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// Files in it cannot be read.
     #[error("{}", .0.join("\n"))]
     Files(Vec<String>),
 }
 
-const MANIFEST: &str = ".manifest";
+pub(super) const MANIFEST: &str = ".manifest";
 
 impl Bundle {
-    /// Reads a gzip tarball.
+    /// Reads a gzip tarball. With a `verification` it must be signed, without one it must not.
     ///
     /// # Errors
-    /// Why it cannot be unpacked, or everything that is wrong with the files in it.
-    pub fn read(bytes: &[u8], limits: BundleLimits) -> Result<Self, BundleError> {
-        let (bundle, problems) = Self::from_files(&archive::unpack(bytes, limits)?);
+    /// Why it cannot be unpacked, why its signature does not count, or everything that is wrong with the files in it.
+    pub fn read(
+        bytes: &[u8],
+        limits: BundleLimits,
+        verification: Option<&Verification>,
+        now: Timestamp,
+    ) -> Result<Self, BundleError> {
+        finish(Self::read_in(bytes, limits, verification, now, &Pace::unhurried()))
+    }
+
+    /// Reads a gzip tarball in slices.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_in(
+        bytes: &[u8],
+        limits: BundleLimits,
+        verification: Option<&Verification>,
+        now: Timestamp,
+        pace: &Pace,
+    ) -> Result<Self, BundleError> {
+        let files = archive::unpack(bytes, limits)?;
+        pace.give_way().await;
+        let signed = verify(&files, verification, now, pace).await?;
+        Self::of(&files).map(|bundle| Self { signed, ..bundle })
+    }
+
+    /// Reads a gzip tarball in slices that was verified before, as its digest tells: whose signature it has is not asked
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub async fn read_verified_in(
+        bytes: &[u8],
+        limits: BundleLimits,
+        pace: &Pace,
+    ) -> Result<Self, BundleError> {
+        let files = archive::unpack(bytes, limits)?;
+        pace.give_way().await;
+        Self::of(&files)
+    }
+
+    fn of(files: &Files) -> Result<Self, BundleError> {
+        let (bundle, problems) = Self::from_files(files);
         if problems.is_empty() { Ok(bundle) } else { Err(BundleError::Files(problems)) }
     }
 
@@ -57,7 +106,7 @@ impl Bundle {
             };
             problems.extend(read.err().map(|problem| format!("{path}: {problem}")));
         }
-        (Self { manifest, modules, data }, problems)
+        (Self { manifest, modules, data, signed: None }, problems)
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     Environment,
     node::{Fields, Node},
+    signing::{Keys, check_signing},
 };
+use crate::bundle::Verification;
 
 /// Where a bundle comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct BundleSource {
     pub name: String,
     /// Where it is fetched, and how often.
     pub resource: Resource,
+    /// What its bundles must be signed with; nothing where they must not be signed.
+    pub signing: Option<Verification>,
 }
 
 /// What is fetched from a server, and how often.
@@ -63,7 +67,7 @@ pub(super) fn check_services<'a>(services: &Node<'a>, environment: Environment<'
     services.entries().into_iter().map(service).collect()
 }
 
-pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>) -> Vec<BundleSource> {
+pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>, keys: &Keys<'_>) -> Vec<BundleSource> {
     let entries = bundles.entries();
     if bundles.is_present() && entries.is_empty() {
         bundles.problem("at least one bundle is needed");
@@ -71,7 +75,7 @@ pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>) -> Vec<BundleSo
     if entries.len() > MAX_BUNDLES {
         bundles.problem(format!("there are {} bundles, more than {MAX_BUNDLES}", entries.len()));
     }
-    entries.iter().filter_map(|(name, node)| check_bundle(name, node, services)).collect()
+    entries.iter().filter_map(|(name, node)| check_bundle(name, node, services, keys)).collect()
 }
 
 fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Service> {
@@ -94,9 +98,15 @@ fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Ser
     Some(Service { cluster: cluster?, authority, path_prefix, headers, timeout_millis: seconds * 1000 })
 }
 
-fn check_bundle(name: &str, node: &Node<'_>, services: &Services<'_>) -> Option<BundleSource> {
+fn check_bundle(
+    name: &str,
+    node: &Node<'_>,
+    services: &Services<'_>,
+    keys: &Keys<'_>,
+) -> Option<BundleSource> {
     let fields = node.fields();
-    fields.field("signing").not_supported();
+    let signing_node = fields.field("signing");
+    let signing = check_signing(&signing_node, keys);
     let service = find_service(&fields.field("service").required(), services);
     let resource_node = fields.field("resource");
     let resource = if resource_node.is_present() {
@@ -111,7 +121,11 @@ fn check_bundle(name: &str, node: &Node<'_>, services: &Services<'_>) -> Option<
     };
     let polling = check_polling(&fields.field("polling"));
     fields.end();
-    Some(BundleSource { name: name.to_owned(), resource: service?.resource(&resource?, polling) })
+    // A source that is to be verified is never one that is not.
+    if signing_node.is_present() && signing.is_none() {
+        return None;
+    }
+    Some(BundleSource { name: name.to_owned(), resource: service?.resource(&resource?, polling), signing })
 }
 
 /// The service that a bundle names; nothing if there is none, or none without mistakes.
@@ -221,7 +235,7 @@ fn check_header(name: &str, node: &Node<'_>, environment: Environment<'_>) -> Op
 
 /// Puts the environment's values in the place of `${NAME}`. A secret belongs there, because Envoy's `/config_dump`
 /// shows the configuration.
-fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
+pub(super) fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut value = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

@@ -9,6 +9,7 @@ mod identity;
 mod json;
 mod node;
 mod problem;
+mod signing;
 mod tenants;
 
 pub use bundle_source::{BundleSource, Polling, Resource};
@@ -69,6 +70,9 @@ pub struct Limits {
 /// The environment of the VM: the value of a variable, if set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What an environment gives that knows only names, as that of a check before the deployment: a key of this value is not
+/// looked at, and verifies nothing.
+pub const UNKNOWN_VALUE: &str = "\u{fffd}";
 /// The path of the decision where the configuration names none.
 const DEFAULT_DECISION_PATH: &str = "hexr/authz/allow";
 const MIB: u64 = 1 << 20;
@@ -91,7 +95,7 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    for later in ["keys", "decision_logs", "status", "labels"] {
+    for later in ["decision_logs", "status", "labels"] {
         fields.field(later).not_supported();
     }
     let trust_domains = identity::check(&fields.field("identity").required());
@@ -104,9 +108,10 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         Some(_) | None => None,
     };
     let services = bundle_source::check_services(&fields.field("services"), environment);
+    let keys = signing::check_keys(&fields.field("keys"), environment);
     let bundles_node = fields.field("bundles");
-    let bundles = bundle_source::check(&bundles_node, &services);
-    let tenants = tenants::check(&fields.field("tenants"), &services);
+    let bundles = bundle_source::check(&bundles_node, &services, &keys);
+    let tenants = tenants::check(&fields.field("tenants"), &services, &keys);
     if !policy.is_present() && !bundles_node.is_present() {
         root.problem("neither `policy` nor `bundles` is there: every request would be refused");
     }

@@ -6,14 +6,20 @@ use super::{
     BundleSource, Resource,
     bundle_source::{Services, check_polling, check_resource, find_service},
     node::Node,
+    signing::{Keys, check_signing},
 };
-use crate::tenant::{OnMissing, TenantKey};
+use crate::{
+    bundle::Verification,
+    tenant::{OnMissing, TenantKey},
+};
 
 /// Where the tenants' own policies come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSource {
     /// The resource of a tenant's bundle, with `{tenant}` and perhaps `{trust_domain}` in its path.
     template: Resource,
+    /// What the bundles must be signed with; nothing where they must not be signed.
+    pub signing: Option<Verification>,
     /// Who decides for a tenant without a policy.
     pub on_missing: OnMissing,
     /// The largest bundle of a tenant, compressed, in bytes.
@@ -26,7 +32,7 @@ const TENANT: &str = "{tenant}";
 const TRUST_DOMAIN: &str = "{trust_domain}";
 const MIB: u64 = 1 << 20;
 
-pub(super) fn check(node: &Node<'_>, services: &Services<'_>) -> Option<TenantSource> {
+pub(super) fn check(node: &Node<'_>, services: &Services<'_>, keys: &Keys<'_>) -> Option<TenantSource> {
     if !node.is_present() {
         return None;
     }
@@ -41,11 +47,18 @@ pub(super) fn check(node: &Node<'_>, services: &Services<'_>) -> Option<TenantSo
             other => Err(format!("must be `deny` or `platform`, but is `{other}`")),
         })
     });
+    let signing_node = fields.field("signing");
+    let signing = check_signing(&signing_node, keys);
     let polling = check_polling(&fields.field("polling"));
     let bundle_bytes = fields.field("bundle_bytes").integer(1..=(256 * MIB), MIB);
     let most = fields.field("most_in_memory").integer(1..=100_000, 1_000);
     fields.end();
+    // Tenants that are to be verified are never some that are not.
+    if signing_node.is_present() && signing.is_none() {
+        return None;
+    }
     Some(TenantSource {
+        signing,
         template: service?.resource(&resource?, polling),
         on_missing: on_missing.flatten().unwrap_or_default(),
         bundle_bytes: usize::try_from(bundle_bytes).unwrap_or(usize::MAX),
@@ -75,7 +88,7 @@ impl TenantSource {
     pub fn bundle_of(&self, key: &TenantKey) -> BundleSource {
         let path = fill(&self.template.path, key.trust_domain(), key.tenant());
         let resource = Resource { path, ..self.template.clone() };
-        BundleSource { name: format!("tenants/{key}"), resource }
+        BundleSource { name: format!("tenants/{key}"), resource, signing: self.signing.clone() }
     }
 
     /// Where the server lists the ETags of all tenants' bundles, so that one long poll does for all: the folder that the

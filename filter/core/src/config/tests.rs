@@ -65,6 +65,7 @@ fn a_complete_configuration() {
                     long_polling_timeout_seconds: 30,
                 },
             },
+            signing: None,
         }]
     );
     assert_eq!(
@@ -170,11 +171,6 @@ fn single_mistakes() {
             "/bundles/authz/service",
             Some("other".into()),
             "$.bundles.authz.service: `other` is not among `services` (`bundles`)",
-        ),
-        (
-            "/bundles/authz/signing",
-            Some(serde_json::json!({})),
-            "$.bundles.authz.signing: this version does not support it",
         ),
         (
             "/bundles/authz/polling/long_polling_timeout_seconds",

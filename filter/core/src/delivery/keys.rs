@@ -4,7 +4,7 @@
 //! the same `vm_id`, those of another version of this filter included: hence the format's version in each key.
 
 use super::{Digest, Slot};
-use crate::{config::Config, tenant::TenantKey};
+use crate::{bundle::Verification, config::Config, tenant::TenantKey};
 
 /// Changes when the meaning of any record changes.
 const FORMAT: &str = "hexr-authz/2";
@@ -45,7 +45,11 @@ impl DeliveryKeys {
     pub fn new(config: &Config) -> Self {
         let Config { bundles, tenants, rule, limits, audit_log, .. } = config;
         let bundle_bytes = limits.bundle_bytes;
-        let text = format!("{bundles:?}\n{tenants:?}\n{rule}\n{bundle_bytes}\n{audit_log:?}");
+        let signing = bundles.iter().map(|source| source.signing.as_ref());
+        let signing = signing.chain(tenants.iter().map(|source| source.signing.as_ref()));
+        // What a debug text leaves out of a key, its fingerprint has in it.
+        let signing: Vec<_> = signing.map(|signing| signing.map(Verification::fingerprint)).collect();
+        let text = format!("{bundles:?}\n{tenants:?}\n{signing:?}\n{rule}\n{bundle_bytes}\n{audit_log:?}");
         let digest = Digest::of(text.as_bytes());
         let place = format!("{FORMAT}/{}", digest.as_str());
         let key = |name: &str| format!("{place}/{name}");

@@ -6,9 +6,10 @@ use super::Digest;
 use crate::{
     audit_log::AuditLog,
     authorizer::ActivePolicy,
-    bundle::{Bundle, BundleLimits, BundleSet, Subject},
+    bundle::{Bundle, BundleLimits, BundleSet, Subject, Verification},
     pace::Pace,
     policy::Budget,
+    timestamp::Timestamp,
 };
 
 /// The bytes of one bundle.
@@ -18,8 +19,27 @@ pub struct Part {
     pub name: String,
     /// Its bytes.
     pub bytes: Rc<Vec<u8>>,
-    /// What they must be where they were read from shared data; nothing where they have just come.
-    pub expected: Option<Digest>,
+    /// Where they come from.
+    pub origin: Origin,
+}
+
+/// Where the bytes of a bundle come from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// From the server, just now.
+    Server {
+        /// What they must be signed with; nothing where they must not be signed.
+        signing: Option<Verification>,
+        /// When the one was signed that is active, in seconds since 1970: nothing older takes its place.
+        not_before: Option<i64>,
+    },
+    /// From shared data, where they were put after they had been verified.
+    SharedData {
+        /// What they must be.
+        digest: Digest,
+        /// When they were signed.
+        issued_at: Option<i64>,
+    },
 }
 
 /// What a policy must be like.
@@ -57,20 +77,39 @@ pub enum LoadError {
 ///
 /// # Errors
 /// Why that is no policy.
-pub async fn load(parts: Vec<Part>, terms: Terms, pace: Pace) -> Result<Loaded, LoadError> {
+pub async fn load(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) -> Result<Loaded, LoadError> {
     let several = parts.len() > 1;
     let mut bundles = Vec::new();
     let mut problems = Vec::new();
-    let issued_at = vec![None; parts.len()];
+    let mut issued_at = Vec::new();
     for part in parts {
         pace.give_way().await;
-        if part.expected.is_some_and(|expected| Digest::of(&part.bytes) != expected) {
-            return Err(LoadError::Replaced);
-        }
-        match Bundle::read(&part.bytes, terms.limits) {
+        let (bytes, limits) = (&part.bytes, terms.limits);
+        let read = match part.origin {
+            Origin::SharedData { digest, issued_at: when } => {
+                if Digest::of(bytes) != digest {
+                    return Err(LoadError::Replaced);
+                }
+                issued_at.push(when);
+                Bundle::read_verified_in(bytes, limits, &pace).await.map_err(|error| error.to_string())
+            }
+            Origin::Server { signing, not_before } => {
+                let read = Bundle::read_in(bytes, limits, signing.as_ref(), now, &pace).await;
+                let when = read.as_ref().ok().and_then(|bundle| bundle.signed.as_ref()?.issued_at);
+                issued_at.push(when);
+                match (when, not_before) {
+                    (Some(when), Some(newest)) if when < newest => Err(format!(
+                        "its signature is of second {when} (`iat`), older than that of the active bundle, {newest}: an old \
+                         bundle is not taken again; sign it anew"
+                    )),
+                    _ => read.map_err(|error| error.to_string()),
+                }
+            }
+        };
+        match read {
             Ok(bundle) => bundles.push((part.name, bundle)),
-            Err(error) if several => problems.push(format!("bundle `{}`: {error}", part.name)),
-            Err(error) => problems.push(error.to_string()),
+            Err(problem) if several => problems.push(format!("bundle `{}`: {problem}", part.name)),
+            Err(problem) => problems.push(problem),
         }
     }
     if !problems.is_empty() {

@@ -18,7 +18,7 @@ pub use download::Download;
 pub use index::TenantIndex;
 pub use keys::{DeliveryKeys, PolicyKeys};
 pub use lease::Lease;
-pub use load::{LoadError, Loaded, Part, Terms, load};
+pub use load::{LoadError, Loaded, Origin, Part, Terms, load};
 pub use record::{ActiveRecord, Content, Digest, Held, Quarantine, Slot};
 pub use response::{FetchError, Fetched};
 pub use roll::TenantRoll;
