@@ -265,7 +265,7 @@ impl Delivery {
 
     fn load(&self, bytes: &[u8]) -> Result<ActivePolicy, String> {
         let limits = BundleLimits { compressed: self.config.limits.bundle_bytes };
-        let now = host::now().map_err(|error| error.to_string())?;
+        let now = host::now().map_err(|_| "the time cannot be read".to_owned())?;
         let signing = self.source.signing.as_ref();
         let bundle = Bundle::read(bytes, limits, signing, now).map_err(|error| error.to_string())?;
         let policy = bundle

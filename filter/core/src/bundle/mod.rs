@@ -9,7 +9,7 @@ mod write;
 
 pub use archive::ArchiveError;
 pub use manifest::Manifest;
-pub use read::BundleError;
+pub use read::{BundleError, unpack, verify_files};
 #[cfg(feature = "signing")]
 pub use signature::Signer;
 pub use signature::{KeyChoice, SignatureError, Signed, Verification, VerificationKey};
