@@ -3,15 +3,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::SystemTime,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use glob::Pattern;
 use hexr_authz_core::{
     audit_log::AuditLog,
-    bundle::{Bundle, BundleLimits, SourceFile, pack},
+    bundle::{
+        Bundle, BundleLimits, Manifest, Signer, SourceFile, Verification, pack, pack_signed, unpack,
+        verify_files,
+    },
     delivery::Digest,
     policy::{Budget, RulePath, SlowPart},
+    timestamp::Timestamp,
 };
 use walkdir::{DirEntry, WalkDir};
 
@@ -20,6 +25,9 @@ use walkdir::{DirEntry, WalkDir};
 pub(crate) struct Source {
     path: PathBuf,
     ignored: Ignored,
+    /// A bundle already, and how it is verified.
+    bundle: Option<Option<Verification>>,
+    signer: Option<Arc<Signer>>,
 }
 
 /// Patterns of the names of files and folders that are left out, as OPA's `--ignore` has them.
@@ -40,6 +48,8 @@ pub(crate) struct Packed {
     pub(crate) slow_parts: Vec<SlowPart>,
 }
 
+/// The filter's, where it is not told others.
+const LIMITS: BundleLimits = BundleLimits { compressed: crate::command::BUNDLE_BYTES };
 /// How many characters of the sources' digest are a revision of their own.
 const REVISION_LENGTH: usize = 12;
 
@@ -47,7 +57,17 @@ const REVISION_LENGTH: usize = 12;
 
 impl Source {
     pub(crate) fn new(path: &Path, ignored: Ignored) -> Self {
-        Self { path: path.to_owned(), ignored }
+        Self { path: path.to_owned(), ignored, bundle: None, signer: None }
+    }
+
+    /// The source as a bundle: a tarball, or a folder that was one. What is signed in it must be so by `verification`.
+    pub(crate) fn as_bundle(self, verification: Option<Verification>) -> Self {
+        Self { bundle: Some(verification), ..self }
+    }
+
+    /// The source as one whose bundles are signed.
+    pub(crate) fn signed_by(self, signer: Signer) -> Self {
+        Self { signer: Some(Arc::new(signer)), ..self }
     }
 
     /// What the source looks like from outside.
@@ -71,16 +91,41 @@ impl Source {
         audit_log: &AuditLog,
     ) -> Result<Packed, String> {
         let files = self.files()?;
-        let revision = revision.map_or_else(|| content_revision(&files), str::to_owned);
-        let bytes = pack(&files, &revision)?;
-        let limits = BundleLimits { compressed: super::command::BUNDLE_BYTES };
-        let bundle = Bundle::read(&bytes, limits).map_err(|error| error.to_string())?;
+        let given =
+            revision.map(str::to_owned).or_else(|| self.bundle.as_ref().and_then(|_| revision_of(&files)));
+        let revision = given.unwrap_or_else(|| content_revision(&files));
+        let unsigned = pack(&files, &revision)?;
+        let bundle = Bundle::read(&unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
         let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
         let slow_parts = policy.slow_parts().to_vec();
+        let bytes = match &self.signer {
+            Some(signer) => pack_signed(&files, &revision, signer, now())?,
+            None => unsigned,
+        };
         Ok(Packed { digest: Digest::of(&bytes), bytes, revision, slow_parts })
     }
 
     fn files(&self) -> Result<Vec<SourceFile>, String> {
+        let verified = match &self.bundle {
+            Some(verification) if self.path.is_file() => {
+                let bytes =
+                    fs::read(&self.path).map_err(|error| format!("{}: {error}", self.path.display()))?;
+                unpack(&bytes, LIMITS, verification.as_ref(), now())
+                    .map_err(|error| format!("{}: {error}", self.path.display()))?
+            }
+            Some(verification) => {
+                let files = self.read(files_below(&self.path, &self.ignored, |_| true)?)?;
+                verify_files(files, verification.as_ref(), now())
+                    .map_err(|error| format!("{}: {error}", self.path.display()))?
+            }
+            None => return self.read_paths(),
+        };
+        let is_left_out = |path: &str| path.split('/').any(|segment| self.ignored.has(segment));
+        let belongs = |path: &str| path.rsplit('/').next().is_some_and(belongs);
+        Ok(verified.into_iter().filter(|file| belongs(&file.path) && !is_left_out(&file.path)).collect())
+    }
+
+    fn read_paths(&self) -> Result<Vec<SourceFile>, String> {
         let paths = self.paths()?;
         if paths.is_empty() {
             return Err(format!(
@@ -88,6 +133,10 @@ impl Source {
                 self.path.display()
             ));
         }
+        self.read(paths)
+    }
+
+    fn read(&self, paths: Vec<PathBuf>) -> Result<Vec<SourceFile>, String> {
         let read = |path: PathBuf| {
             let content = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             let base = if self.path.is_dir() { &self.path } else { self.path.parent().unwrap_or(&self.path) };
@@ -137,11 +186,23 @@ pub(crate) fn files_below(
 
 fn is_hidden(entry: &DirEntry) -> bool {
     let name = entry.file_name().to_string_lossy();
-    name.starts_with('.') && name != ".manifest"
+    name.starts_with('.') && !matches!(&*name, ".manifest" | ".signatures.json")
 }
 
 fn belongs(name: &str) -> bool {
     name.ends_with(".rego") || matches!(name, "data.json" | "data.yaml" | "data.yml" | ".manifest")
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// The revision that a manifest among the files names.
+fn revision_of(files: &[SourceFile]) -> Option<String> {
+    let manifest = files.iter().find(|file| file.path == ".manifest")?;
+    let manifest = Manifest::parse(std::str::from_utf8(&manifest.content).ok()?).ok()?;
+    Some(manifest.revision).filter(|revision| !revision.is_empty())
 }
 
 fn content_revision(files: &[SourceFile]) -> String {

@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, rc::Rc};
 
 use hexr_authz_core::{
+    bundle::Verification,
+    config::BundleSource,
     delivery::{
         ActiveRecord, Arrival, Assembly, Attempt, Content, DeliveryKeys, Digest, Fetched, Held, LoadError,
-        Loaded, Part, Pending, PolicyKeys, Quarantine, Slot, Terms, load,
+        Loaded, Origin, Part, Pending, PolicyKeys, Quarantine, Slot, Terms, load,
     },
     pace::{Pace, Slices, finish},
     tenant::{TenantKey, TenantState},
+    timestamp::Timestamp,
 };
 
 use super::slice::Slice;
@@ -23,6 +26,8 @@ pub(super) struct Line {
     /// What it is called in the log.
     title: String,
     terms: Terms,
+    /// What the bundles must be signed with, by their names.
+    signing: BTreeMap<String, Verification>,
     keys: PolicyKeys,
     /// The mark of a policy that is being compiled for the first time.
     probe: String,
@@ -39,6 +44,9 @@ pub(super) struct Line {
     /// What is wrong, by the name of the bundle that it is about.
     problems: BTreeMap<String, String>,
 }
+
+/// What is active was verified when it came; the clock is not asked again.
+const EPOCH: Timestamp = Timestamp::from_unix_nanos(0);
 
 /// Whose policy it is.
 enum Owner {
@@ -62,42 +70,50 @@ enum Purpose {
 // === impl Line ===
 
 impl Line {
-    pub(super) fn of_platform(names: Vec<String>, terms: Terms, keys: &DeliveryKeys) -> Self {
+    pub(super) fn of_platform(sources: &[BundleSource], terms: Terms, keys: &DeliveryKeys) -> Self {
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
         let title = match names.as_slice() {
             [only] => format!("bundle `{only}`"),
             several => format!("the policy of bundles `{}`", several.join("`, `")),
         };
-        let probe = keys.probe.clone();
-        Self::new(Owner::Platform, title, names, terms, keys.platform(), probe, keys, None)
+        Self {
+            title,
+            assembly: Assembly::new(names.into_iter().map(str::to_owned).collect()),
+            signing: sources
+                .iter()
+                .filter_map(|source| Some((source.name.clone(), source.signing.clone()?)))
+                .collect(),
+            ..Self::new(Owner::Platform, terms, keys.platform(), keys)
+        }
     }
 
-    pub(super) fn of_tenant(key: TenantKey, terms: Terms, keys: &DeliveryKeys) -> Self {
-        let (title, names) = (format!("tenant `{key}`"), vec![key.tenant().to_owned()]);
-        let (policy_keys, bell) = (keys.tenant(&key), Some(keys.tenants_changed.clone()));
-        let probe = keys.tenant_probe.clone();
-        Self::new(Owner::Tenant(key), title, names, terms, policy_keys, probe, keys, bell)
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields, once for each kind of owner")]
-    fn new(
-        owner: Owner,
-        title: String,
-        names: Vec<String>,
+    pub(super) fn of_tenant(
+        key: TenantKey,
+        signing: Option<Verification>,
         terms: Terms,
-        policy_keys: PolicyKeys,
-        probe: String,
         keys: &DeliveryKeys,
-        bell: Option<String>,
     ) -> Self {
         Self {
+            title: format!("tenant `{key}`"),
+            assembly: Assembly::new(vec![key.tenant().to_owned()]),
+            signing: signing.map(|signing| (key.tenant().to_owned(), signing)).into_iter().collect(),
+            probe: keys.tenant_probe.clone(),
+            bell: Some(keys.tenants_changed.clone()),
+            ..Self::new(Owner::Tenant(key.clone()), terms, keys.tenant(&key), keys)
+        }
+    }
+
+    fn new(owner: Owner, terms: Terms, policy_keys: PolicyKeys, keys: &DeliveryKeys) -> Self {
+        Self {
             owner,
-            title,
+            title: String::new(),
             terms,
+            signing: BTreeMap::new(),
             keys: policy_keys,
-            probe,
+            probe: keys.probe.clone(),
             quarantine: keys.quarantine.clone(),
-            bell,
-            assembly: Assembly::new(names),
+            bell: None,
+            assembly: Assembly::new(Vec::new()),
             loading: None,
             seen_cas: 0,
             broken_cas: None,
@@ -133,7 +149,7 @@ impl Line {
     /// Takes up what is active, in one go.
     pub(super) fn catch_up(&mut self, worker: &Worker) {
         if let Some((record, cas, parts)) = self.newer(worker) {
-            let loaded = finish(load(parts, self.terms.clone(), Pace::unhurried()));
+            let loaded = finish(load(parts, self.terms.clone(), EPOCH, Pace::unhurried()));
             self.followed(record, cas, loaded, worker);
         }
     }
@@ -144,7 +160,7 @@ impl Line {
             return;
         }
         let Some((record, cas, parts)) = self.newer(worker) else { return };
-        let work = Slices::of(load(parts, self.terms.clone(), slice.pace()));
+        let work = Slices::of(load(parts, self.terms.clone(), EPOCH, slice.pace()));
         self.loading = Some(Loading { work, purpose: Purpose::Follow { record, cas } });
     }
 
@@ -232,7 +248,8 @@ impl Line {
     fn part(&self, held: &Held) -> Option<Part> {
         let shared = host::shared_data(&self.keys.slot(&held.name, held.slot)).ok()?;
         let (name, bytes) = (held.name.clone(), Rc::new(shared.value));
-        Some(Part { name, bytes, expected: Some(held.digest.clone()) })
+        let origin = Origin::SharedData { digest: held.digest.clone(), issued_at: held.issued_at };
+        Some(Part { name, bytes, origin })
     }
 
     fn followed(
@@ -271,9 +288,11 @@ impl Line {
     fn try_next(&mut self, slice: &Slice) {
         let Some(attempt) = self.assembly.next_attempt() else { return };
         let digest = attempt.digest();
-        match self.begin(&attempt, &digest) {
-            Ok(parts) => {
-                let work = Slices::of(load(parts, self.terms.clone(), slice.pace()));
+        let parts = self.begin(&attempt, &digest);
+        let now = host::now().map_err(|_| "there is no clock".to_owned());
+        match parts.and_then(|parts| Ok((parts, now?))) {
+            Ok((parts, now)) => {
+                let work = Slices::of(load(parts, self.terms.clone(), now, slice.pace()));
                 self.loading = Some(Loading { work, purpose: Purpose::Try { attempt, digest } });
             }
             Err(problem) => self.refuse(&attempt, &problem),
@@ -295,7 +314,12 @@ impl Line {
         }
         let held = |name: &String| self.active.as_ref().and_then(|active| self.part(active.bundle(name)?));
         let part = |name: &String| match attempt.bundle(name) {
-            Some(new) => Some(Part { name: name.clone(), bytes: Rc::clone(&new.bytes), expected: None }),
+            Some(new) => {
+                let active = self.active.as_ref().and_then(|active| active.bundle(name));
+                let not_before = active.and_then(|held| held.issued_at);
+                let origin = Origin::Server { signing: self.signing.get(name).cloned(), not_before };
+                Some(Part { name: name.clone(), bytes: Rc::clone(&new.bytes), origin })
+            }
             None => held(name),
         };
         let parts: Option<Vec<Part>> = self.assembly.names().iter().map(part).collect();

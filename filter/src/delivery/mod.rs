@@ -62,10 +62,9 @@ impl Delivery {
             budget: config.limits.evaluation,
             audit_log: config.audit_log,
         };
-        let names = config.bundles.iter().map(|source| source.name.clone()).collect();
         let downloads = config.bundles.iter();
         Ok(Some(Self {
-            platform: Line::of_platform(names, terms, &keys),
+            platform: Line::of_platform(&config.bundles, terms, &keys),
             downloads: downloads
                 .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
                 .collect(),

@@ -219,7 +219,7 @@ impl TenantLines {
                 budget: config.limits.evaluation,
                 audit_log: config.audit_log,
             };
-            Line::of_tenant(key.clone(), terms, keys)
+            Line::of_tenant(key.clone(), source.signing.clone(), terms, keys)
         })
     }
 

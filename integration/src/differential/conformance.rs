@@ -9,7 +9,11 @@ use hexr_authz_core::policy::{Dialect, Module};
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use super::{case::Case, edges::NOW_NS, oracle::Oracle};
+use super::{
+    case::Case,
+    edges::NOW_NS,
+    oracle::{Oracle, source},
+};
 
 /// What a test must not do: reach out, or answer otherwise each time.
 const NOT_ASKED: [&str; 6] =
@@ -42,7 +46,7 @@ impl Oracle {
 fn testdata() -> Result<PathBuf> {
     let listed = Command::new("go")
         .args(["list", "-m", "-f", "{{.Dir}}", "github.com/open-policy-agent/opa"])
-        .current_dir(Oracle::source())
+        .current_dir(source())
         .output()
         .context("cannot run `go list`")?;
     if !listed.status.success() {

@@ -24,6 +24,7 @@ mod ours;
 mod random;
 mod recording;
 mod shrink;
+mod signatures;
 
 use std::ops::Range;
 
@@ -34,6 +35,7 @@ pub use exceptions::{EXCEPTIONS, Exception, Right};
 pub use oracle::Oracle;
 pub use recording::Recording;
 pub use shrink::shrunk;
+pub use signatures::{Signatures, SignedBundle};
 
 /// The seeds whose answers are recorded.
 pub const RECORDED_SEEDS: Range<u64> = 0..3000;

@@ -29,32 +29,9 @@ impl Oracle {
     pub fn build() -> Result<Option<Self>> {
         // Once in a process: tests run at the same time, and what runs must not be written over.
         static BUILT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
-        let built = BUILT.get_or_init(|| Self::program().map_err(|error| format!("{error:#}")));
+        let built = BUILT.get_or_init(|| build(".", "opa-oracle").map_err(|error| format!("{error:#}")));
         let program = built.clone().map_err(anyhow::Error::msg)?;
         Ok(program.map(|program| Self { program }))
-    }
-
-    fn program() -> Result<Option<PathBuf>> {
-        if Command::new("go").arg("version").output().is_err() {
-            return Ok(None);
-        }
-        let program = repository().join("target/opa-oracle/opa-oracle");
-        let built = Command::new("go")
-            .args(["build", "-o"])
-            .arg(&program)
-            .arg(".")
-            .current_dir(Self::source())
-            .output()
-            .context("cannot run `go build`")?;
-        if !built.status.success() {
-            bail!("the oracle does not build: {}", String::from_utf8_lossy(&built.stderr));
-        }
-        Ok(Some(program))
-    }
-
-    /// Its Go module.
-    pub(super) fn source() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("opa-oracle")
     }
 
     /// OPA's version, and its answers to `cases`, in their order.
@@ -94,4 +71,28 @@ impl Oracle {
         let answers = answers.iter().map(|line| Answers::from_json(line)).collect::<Result<_>>()?;
         Ok((version.trim_matches('"').to_owned(), answers))
     }
+}
+
+/// The Go module with the real OPA in it.
+pub(super) fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("opa-oracle")
+}
+
+/// Builds one of its programs; nothing where there is no Go.
+pub(crate) fn build(package: &str, name: &str) -> Result<Option<PathBuf>> {
+    if Command::new("go").arg("version").output().is_err() {
+        return Ok(None);
+    }
+    let program = repository().join("target/opa-oracle").join(name);
+    let built = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(package)
+        .current_dir(source())
+        .output()
+        .context("cannot run `go build`")?;
+    if !built.status.success() {
+        bail!("{name} does not build: {}", String::from_utf8_lossy(&built.stderr));
+    }
+    Ok(Some(program))
 }

@@ -3,9 +3,9 @@
 use thiserror::Error;
 
 use super::{
-    ArchiveError, Bundle, BundleLimits, Manifest, SignatureError, Verification,
+    ArchiveError, Bundle, BundleLimits, Manifest, SignatureError, SourceFile, Verification,
     archive::{self, Files},
-    signature::verify,
+    signature::{is_signature, verify},
 };
 use crate::{
     pace::{Pace, finish},
@@ -25,6 +25,42 @@ pub enum BundleError {
     /// Files in it cannot be read.
     #[error("{}", .0.join("\n"))]
     Files(Vec<String>),
+}
+
+/// The files of a bundle, without its signature, for whoever makes another one of them. Verified as by
+/// [`Bundle::read`].
+///
+/// # Errors
+/// Why it cannot be unpacked, or why its signature does not count.
+pub fn unpack(
+    bytes: &[u8],
+    limits: BundleLimits,
+    verification: Option<&Verification>,
+    now: Timestamp,
+) -> Result<Vec<SourceFile>, BundleError> {
+    Ok(verified(archive::unpack(bytes, limits)?, verification, now)?)
+}
+
+/// The files of a bundle that is not packed, likewise.
+///
+/// # Errors
+/// Why the signature does not count.
+pub fn verify_files(
+    files: Vec<SourceFile>,
+    verification: Option<&Verification>,
+    now: Timestamp,
+) -> Result<Vec<SourceFile>, SignatureError> {
+    verified(files.into_iter().map(|file| (file.path, file.content)).collect(), verification, now)
+}
+
+fn verified(
+    mut files: Files,
+    verification: Option<&Verification>,
+    now: Timestamp,
+) -> Result<Vec<SourceFile>, SignatureError> {
+    finish(verify(&files, verification, now, &Pace::unhurried()))?;
+    files.retain(|path, _| !is_signature(path));
+    Ok(files.into_iter().map(|(path, content)| SourceFile { path, content }).collect())
 }
 
 pub(super) const MANIFEST: &str = ".manifest";

@@ -105,10 +105,8 @@ fn finished(
     max_age_seconds: Option<u64>,
     min_iat: Option<u64>,
 ) -> Option<Verification> {
-    let verification = Verification::new(keys, choice, scope).ok()?;
-    Some(Verification {
-        max_age_seconds,
-        min_iat: min_iat.and_then(|iat| i64::try_from(iat).ok()),
-        ..verification
-    })
+    let mut verification = Verification::new(keys, choice, scope).ok()?;
+    verification.max_age_seconds = max_age_seconds;
+    verification.min_iat = min_iat.and_then(|iat| i64::try_from(iat).ok());
+    Some(verification)
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::bundle::{KeyChoice, Verification, VerificationKey};
 
 /// A configuration with everything in it.
 const COMPLETE: &str = r#"{
@@ -298,6 +299,112 @@ fn single_mistakes() {
         ("/audit_log", Some(serde_json::json!({"agents": 1})), "$.audit_log.agents: unknown key"),
     ] {
         rejects(&with(pointer, value), &[expect]);
+    }
+}
+
+/// A configuration whose bundle must be signed.
+fn signed(keys: serde_json::Value, signing: serde_json::Value) -> String {
+    let mut document: serde_json::Value = serde_json::from_str(&with("/keys", Some(keys))).unwrap();
+    document["bundles"]["authz"]["signing"] = signing;
+    document.to_string()
+}
+
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAExgzn72+c5kH0K8O3SonkvECo2QEg\n\
+    IudX6LzqPnPZ7JcNaseFfHjyheTMqsMnulWDVCjZduM5CJBC0/BZxtND/A==\n\
+    -----END PUBLIC KEY-----\n";
+
+#[test]
+fn keys_and_signing() {
+    let keys = || {
+        serde_json::json!({
+            "k1": {"algorithm": "ES256", "key": PUBLIC_KEY, "scope": "write"},
+            "k2": {"algorithm": "HS256", "key": "${TOKEN}"},
+            "k3": {"algorithm": "ES256", "key": PUBLIC_KEY}
+        })
+    };
+    let of = |signing| read(&signed(keys(), signing)).unwrap().bundle.unwrap().signing.unwrap();
+    let ids = |verification: &Verification| {
+        verification.keys().iter().map(|key| key.id().to_owned()).collect::<Vec<_>>()
+    };
+    let key = |id: &str, algorithm: &str, text: &str, scope: &str| {
+        VerificationKey::new(id, algorithm, text, scope).unwrap()
+    };
+    let mut expect =
+        Verification::new(vec![key("k2", "HS256", "secret", "")], KeyChoice::Any, "write").unwrap();
+    expect.max_age_seconds = Some(86_400);
+    expect.min_iat = Some(1_700_000_000);
+    let signing = serde_json::json!({
+        "keyid": "k2", "scope": "write", "max_age_seconds": 86_400, "min_iat": 1_700_000_000
+    });
+    assert_eq!(of(signing), expect);
+    let rotation = of(serde_json::json!({"keyids": ["k3", "k1"]}));
+    let by_both = vec![key("k3", "ES256", PUBLIC_KEY, ""), key("k1", "ES256", PUBLIC_KEY, "write")];
+    assert_eq!(rotation, Verification::new(by_both, KeyChoice::Any, "").unwrap());
+    let by_name = of(serde_json::json!({}));
+    assert_eq!(ids(&by_name), ["k1", "k2", "k3"]);
+    assert_ne!(by_name, Verification::new(by_name.keys().to_vec(), KeyChoice::Any, "").unwrap());
+    // Keys that nothing uses are fine.
+    assert_eq!(read(&with("/keys", Some(keys()))).unwrap().bundle.unwrap().signing, None);
+    // Where the environment is not known, neither are the keys in it.
+    let unknown = Config::read(&signed(keys(), serde_json::json!({})), &|_| Some(UNKNOWN_VALUE.to_owned()));
+    assert_eq!(ids(&unknown.unwrap().bundle.unwrap().signing.unwrap()), ["k1", "k2", "k3"]);
+    for (signing, expect) in [
+        (serde_json::json!({"keyid": "k4"}), "keyid: `k4` is not among `keys` (`k1`, `k2`, `k3`)"),
+        (serde_json::json!({"keyids": ["k1", "k4"]}), "keyids[1]: `k4` is not among `keys`"),
+        (serde_json::json!({"keyids": []}), "keyids: at least one key is needed"),
+        (serde_json::json!({"keyids": "k1"}), "keyids: must be an array, but is a string"),
+        (
+            serde_json::json!({"keyid": "k1", "keyids": ["k1"]}),
+            "keyids: with `keyid` this key contradicts it",
+        ),
+        (serde_json::json!({"keyid": 1}), "keyid: must be a string, but is a number"),
+        (serde_json::json!({"scope": 1}), "scope: must be a string, but is a number"),
+        (serde_json::json!({"max_age_seconds": 0}), "max_age_seconds: must be an integer from 1 to"),
+        (serde_json::json!({"min_iat": "2026"}), "min_iat: must be an integer from 0 to"),
+        (serde_json::json!({"exclude_files": ["*.md"]}), "exclude_files: a signature covers every file"),
+        (serde_json::json!({"key": "k1"}), "key: unknown key"),
+    ] {
+        rejects(&signed(keys(), signing), &[&format!("$.bundles.authz.signing.{expect}")]);
+    }
+    let no_object = signed(keys(), serde_json::json!(true));
+    rejects(&no_object, &["$.bundles.authz.signing: must be an object, but is a boolean"]);
+    let no_keys = signed(serde_json::json!({}), serde_json::json!({}));
+    rejects(&no_keys, &["$.bundles.authz.signing: there are no `keys` to verify with"]);
+}
+
+#[test]
+fn mistakes_in_keys() {
+    let private = "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n";
+    for (key, expect) in [
+        (serde_json::json!({}), "key: this key is missing"),
+        (
+            serde_json::json!({"key": PUBLIC_KEY}),
+            "key: `RS256` wants an RSA key, but this is a key on the curve P-256",
+        ),
+        (serde_json::json!({"key": "${NO}"}), "key: the VM's environment has no `NO`"),
+        (serde_json::json!({"key": "${TOKEN}"}), "key: this is not a public key in PEM"),
+        (serde_json::json!({"key": private}), "key: this is a private key"),
+        (
+            serde_json::json!({"key": PUBLIC_KEY, "algorithm": "HS256"}),
+            "key: `HS256` wants a secret, and this is PEM",
+        ),
+        (serde_json::json!({"key": "", "algorithm": "HS256"}), "key: the secret is empty"),
+        (serde_json::json!({"key": PUBLIC_KEY, "algorithm": "none"}), "algorithm: must be RS, PS, ES or HS"),
+        (
+            serde_json::json!({"key": PUBLIC_KEY, "algorithm": "ES256", "scope": []}),
+            "scope: must be a string",
+        ),
+        (
+            serde_json::json!({"key": PUBLIC_KEY, "algorithm": "ES256", "private_key": "x"}),
+            "private_key: the filter only verifies",
+        ),
+        (serde_json::json!({"key": PUBLIC_KEY, "algorithm": "ES256", "id": "x"}), "id: unknown key"),
+    ] {
+        let keys = serde_json::json!({"k": key});
+        rejects(&with("/keys", Some(keys.clone())), &[&format!("$.keys.k.{expect}")]);
+        // A mistake is said once, and what must be verified is never taken for what need not be.
+        rejects(&signed(keys, serde_json::json!({"keyid": "k"})), &[&format!("$.keys.k.{expect}")]);
     }
 }
 

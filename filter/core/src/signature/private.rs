@@ -4,7 +4,7 @@ use getrandom::SysRng;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, PrivateKeyInfoRef};
-use rsa::{Pkcs1v15Sign, Pss, RsaPrivateKey};
+use rsa::{Pkcs1v15Sign, Pss};
 use sha2::{Sha256, Sha384, Sha512};
 use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
@@ -18,7 +18,7 @@ use super::{
 
 /// A key that signs.
 pub(crate) enum PrivateKey {
-    Rsa(Box<RsaPrivateKey>),
+    Rsa(Box<rsa::PrivateKey>),
     P256(Box<p256::ecdsa::SigningKey>),
     P384(Box<p384::ecdsa::SigningKey>),
     P521(Box<p521::ecdsa::SigningKey>),
@@ -38,7 +38,7 @@ impl PrivateKey {
         match label {
             "PRIVATE KEY" => Self::of_pkcs8(&der).ok_or(broken),
             "RSA PRIVATE KEY" => {
-                RsaPrivateKey::from_pkcs1_der(&der).map(|key| Self::Rsa(Box::new(key))).map_err(|_| broken)
+                rsa::PrivateKey::from_pkcs1_der(&der).map(|key| Self::Rsa(Box::new(key))).map_err(|_| broken)
             }
             "EC PRIVATE KEY" => Self::of_sec1(&der).ok_or(broken),
             "ENCRYPTED PRIVATE KEY" => {
@@ -54,7 +54,7 @@ impl PrivateKey {
     fn of_pkcs8(der: &[u8]) -> Option<Self> {
         let info = PrivateKeyInfoRef::from_der(der).ok()?;
         match info.algorithm.oid {
-            RSA => Some(Self::Rsa(Box::new(RsaPrivateKey::from_pkcs8_der(der).ok()?))),
+            RSA => Some(Self::Rsa(Box::new(rsa::PrivateKey::from_pkcs8_der(der).ok()?))),
             EC => match info.algorithm.parameters?.decode_as::<ObjectIdentifier>().ok()? {
                 SECP256R1 => {
                     p256::SecretKey::from_pkcs8_der(der).ok().map(|key| Self::P256(Box::new(key.into())))

@@ -110,7 +110,7 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(true) => out.extend_from_slice(b"true"),
         Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(number) => out.extend_from_slice(number_text(number)?.as_bytes()),
+        Value::Number(_) => out.extend_from_slice(number_text(value)?.as_bytes()),
         Value::String(text) => write_text(text, out),
         Value::Array(items) => {
             out.push(b'[');
@@ -148,7 +148,8 @@ fn write_value(value: &Value, out: &mut Vec<u8>) -> Result<(), String> {
 }
 
 /// A number as Go writes it that comes out of YAML: as an integer, or as the shortest decimal of the float.
-fn number_text(number: &regorus::Number) -> Result<String, String> {
+fn number_text(value: &Value) -> Result<String, String> {
+    let Value::Number(number) = value else { return Err("YAML has no such number".to_owned()) };
     if let Some(integer) = number.as_i64() {
         return Ok(integer.to_string());
     }
