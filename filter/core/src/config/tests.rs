@@ -323,7 +323,7 @@ fn keys_and_signing() {
             "k3": {"algorithm": "ES256", "key": PUBLIC_KEY}
         })
     };
-    let of = |signing| read(&signed(keys(), signing)).unwrap().bundle.unwrap().signing.unwrap();
+    let of = |signing| read(&signed(keys(), signing)).unwrap().bundles.remove(0).signing.unwrap();
     let ids = |verification: &Verification| {
         verification.keys().iter().map(|key| key.id().to_owned()).collect::<Vec<_>>()
     };
@@ -345,10 +345,10 @@ fn keys_and_signing() {
     assert_eq!(ids(&by_name), ["k1", "k2", "k3"]);
     assert_ne!(by_name, Verification::new(by_name.keys().to_vec(), KeyChoice::Any, "").unwrap());
     // Keys that nothing uses are fine.
-    assert_eq!(read(&with("/keys", Some(keys()))).unwrap().bundle.unwrap().signing, None);
+    assert_eq!(read(&with("/keys", Some(keys()))).unwrap().bundles.remove(0).signing, None);
     // Where the environment is not known, neither are the keys in it.
     let unknown = Config::read(&signed(keys(), serde_json::json!({})), &|_| Some(UNKNOWN_VALUE.to_owned()));
-    assert_eq!(ids(&unknown.unwrap().bundle.unwrap().signing.unwrap()), ["k1", "k2", "k3"]);
+    assert_eq!(ids(&unknown.unwrap().bundles.remove(0).signing.unwrap()), ["k1", "k2", "k3"]);
     for (signing, expect) in [
         (serde_json::json!({"keyid": "k4"}), "keyid: `k4` is not among `keys` (`k1`, `k2`, `k3`)"),
         (serde_json::json!({"keyids": ["k1", "k4"]}), "keyids[1]: `k4` is not among `keys`"),
