@@ -8,7 +8,10 @@ use std::{
 use flate2::{Compression, GzBuilder};
 
 use super::{Bundle, Manifest, read::parse_data};
-use crate::policy::{Dialect, module_header};
+use crate::{
+    pace::{Pace, finish},
+    policy::{Dialect, module_header},
+};
 
 /// One file that goes into a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct SourceFile {
 /// Everything that is wrong with the files.
 pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     let sources = files.iter().map(|file| (file.path.clone(), file.content.clone())).collect();
-    let (bundle, mut problems) = Bundle::from_files(&sources);
+    let (bundle, mut problems) = finish(Bundle::from_files(sources, &Pace::unhurried()));
     let mut owned = BTreeSet::new();
     let mut old = BTreeMap::new();
     let mut texts = BTreeMap::new();
@@ -45,7 +48,9 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
-    for (folder, data) in files.iter().filter_map(|file| parse_data(&file.path, &file.content)) {
+    for (folder, data) in
+        files.iter().filter_map(|file| finish(parse_data(&file.path, &file.content, &Pace::unhurried())))
+    {
         // A folder is owned as a whole, so that a new key in its data needs no new root.
         match data {
             Ok(data) if folder.is_empty() => owned.extend(data.keys().into_iter().map(|key| vec![key])),
