@@ -265,7 +265,9 @@ impl Delivery {
 
     fn load(&self, bytes: &[u8]) -> Result<ActivePolicy, String> {
         let limits = BundleLimits { compressed: self.config.limits.bundle_bytes };
-        let bundle = Bundle::read(bytes, limits).map_err(|error| error.to_string())?;
+        let now = host::now().map_err(|error| error.to_string())?;
+        let signing = self.source.signing.as_ref();
+        let bundle = Bundle::read(bytes, limits, signing, now).map_err(|error| error.to_string())?;
         let policy = bundle
             .compile(&self.config.rule, self.config.limits.evaluation, &self.config.audit_log)
             .map_err(|errors| errors.to_string())?;

@@ -24,4 +24,5 @@ pub mod policy;
 mod rego;
 pub mod reply;
 pub mod request;
+mod signature;
 pub mod timestamp;

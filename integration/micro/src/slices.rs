@@ -13,6 +13,7 @@ use hexr_authz_core::{
     delivery::Digest,
     pace::{Pace, Slices, finish},
     policy::{Budget, Policy, RulePath},
+    timestamp::Timestamp,
 };
 
 use crate::policies;
@@ -22,6 +23,7 @@ const SLICE: Duration = Duration::from_millis(5);
 const RULES: usize = 10_000;
 const DATA_BYTES: usize = 10 << 20;
 const LIMITS: BundleLimits = BundleLimits { compressed: 16 << 20 };
+const NOW: Timestamp = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
 const BUDGET: Budget = Budget { milliseconds: 50 };
 
 /// What was measured of one part of the work.
@@ -64,7 +66,7 @@ pub(crate) fn time() -> Result<()> {
     part.print();
     let (part, bundle) = in_slices("read", |pace| {
         let bytes = Rc::clone(&bytes);
-        async move { Bundle::read_in(&bytes, LIMITS, &pace).await }
+        async move { Bundle::read_in(&bytes, LIMITS, None, NOW, &pace).await }
     });
     part.print();
     let Bundle { modules, data, .. } = bundle?;
@@ -106,7 +108,7 @@ fn bundle() -> Result<Vec<u8>> {
 
 fn in_one_go(bytes: &[u8]) -> Result<()> {
     let started = Instant::now();
-    let Bundle { modules, data, .. } = Bundle::read(bytes, LIMITS)?;
+    let Bundle { modules, data, .. } = Bundle::read(bytes, LIMITS, None, NOW)?;
     let read = started.elapsed();
     let policy = Policy::compile(&modules, &data, &rule()?, BUDGET, &AuditLog::default())?;
     let compiled = started.elapsed();

@@ -7,7 +7,11 @@ use std::{
 };
 
 use glob::Pattern;
-use hexr_authz_core::{audit_log::AuditLog, config::Config, policy::RulePath};
+use hexr_authz_core::{
+    audit_log::AuditLog,
+    config::{Config, UNKNOWN_VALUE},
+    policy::RulePath,
+};
 
 use super::{BUDGET, DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
@@ -63,8 +67,8 @@ impl Check {
 fn check_config(path: &Path) -> Result<AuditLog, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     // The values of the environment are the VM's; here only the names can be looked at.
-    let config =
-        Config::read(&text, &|_name| Some("value".to_owned())).map_err(|problems| problems.to_string())?;
+    let config = Config::read(&text, &|_name| Some(UNKNOWN_VALUE.to_owned()))
+        .map_err(|problems| problems.to_string())?;
     if let Some(bundle) = config.bundle
         && bundle.polling.max_delay_millis > SLOW_UPDATE_MILLIS
     {

@@ -4,11 +4,17 @@
 mod archive;
 mod manifest;
 mod read;
+mod signature;
 mod write;
 
 pub use archive::ArchiveError;
 pub use manifest::Manifest;
 pub use read::BundleError;
+#[cfg(feature = "signing")]
+pub use signature::Signer;
+pub use signature::{KeyChoice, SignatureError, Signed, Verification, VerificationKey};
+#[cfg(feature = "signing")]
+pub use write::pack_signed;
 pub use write::{SourceFile, pack};
 
 use crate::audit_log::AuditLog;
@@ -23,6 +29,8 @@ pub struct Bundle {
     pub modules: Vec<Module>,
     /// Its data, all files merged.
     pub data: Data,
+    /// By what signature it was accepted, if it had to be signed.
+    pub signed: Option<Signed>,
 }
 
 /// The largest bundle that is read.

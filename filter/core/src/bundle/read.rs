@@ -3,12 +3,14 @@
 use thiserror::Error;
 
 use super::{
-    ArchiveError, Bundle, BundleLimits, Manifest,
+    ArchiveError, Bundle, BundleLimits, Manifest, SignatureError, Verification,
     archive::{self, Files},
+    signature::verify,
 };
 use crate::{
     pace::{Pace, finish},
     policy::{Data, Module},
+    timestamp::Timestamp,
 };
 
 /// The reasons why bytes are not a bundle; one line each.
@@ -17,33 +19,48 @@ pub enum BundleError {
     /// The archive cannot be unpacked.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// It is not signed as it must be.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
     /// Files in it cannot be read.
     #[error("{}", .0.join("\n"))]
     Files(Vec<String>),
 }
 
-const MANIFEST: &str = ".manifest";
+pub(super) const MANIFEST: &str = ".manifest";
 /// What a file costs, and a unit of work for so many bytes.
 const FILE_UNITS: usize = 20;
 const BYTES_PER_UNIT: usize = 1024;
 
 impl Bundle {
-    /// Reads a gzip tarball.
+    /// Reads a gzip tarball. With a `verification` it must be signed, without one it must not.
     ///
     /// # Errors
-    /// Why it cannot be unpacked, or everything that is wrong with the files in it.
-    pub fn read(bytes: &[u8], limits: BundleLimits) -> Result<Self, BundleError> {
-        finish(Self::read_in(bytes, limits, &Pace::unhurried()))
+    /// Why it cannot be unpacked, why its signature does not count, or everything that is wrong with the files in it.
+    pub fn read(
+        bytes: &[u8],
+        limits: BundleLimits,
+        verification: Option<&Verification>,
+        now: Timestamp,
+    ) -> Result<Self, BundleError> {
+        finish(Self::read_in(bytes, limits, verification, now, &Pace::unhurried()))
     }
 
-    /// As [`Self::read`], in slices.
+    /// Reads a gzip tarball in slices.
     ///
     /// # Errors
-    /// Why it cannot be unpacked, or everything that is wrong with the files in it.
-    pub async fn read_in(bytes: &[u8], limits: BundleLimits, pace: &Pace) -> Result<Self, BundleError> {
+    /// As [`Self::read`].
+    pub async fn read_in(
+        bytes: &[u8],
+        limits: BundleLimits,
+        verification: Option<&Verification>,
+        now: Timestamp,
+        pace: &Pace,
+    ) -> Result<Self, BundleError> {
         let files = archive::unpack(bytes, limits, pace).await?;
+        let signed = verify(&files, verification, now, pace).await?;
         let (bundle, problems) = Self::from_files(files, pace).await;
-        if problems.is_empty() { Ok(bundle) } else { Err(BundleError::Files(problems)) }
+        if problems.is_empty() { Ok(Self { signed, ..bundle }) } else { Err(BundleError::Files(problems)) }
     }
 
     /// What can be read of the files, and everything that is wrong with the rest.
@@ -74,7 +91,7 @@ impl Bundle {
             };
             problems.extend(read.err().map(|problem| format!("{path}: {problem}")));
         }
-        (Self { manifest, modules, data }, problems)
+        (Self { manifest, modules, data, signed: None }, problems)
     }
 }
 

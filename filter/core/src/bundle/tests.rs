@@ -1,9 +1,10 @@
 use std::io::Write;
 
 use super::*;
-use crate::audit_log::AuditLog;
+use crate::{audit_log::AuditLog, timestamp::Timestamp};
 
 const LIMITS: BundleLimits = BundleLimits { compressed: 1 << 20 };
+const NOW: Timestamp = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
 const POLICY: &str = "package hexr.authz\nallow if data.grants[input.role]";
 
 fn file(path: &str, content: &str) -> SourceFile {
@@ -40,7 +41,7 @@ fn what_is_packed_is_read() {
     ];
     let packed = pack(&files, "r1").unwrap();
     assert_eq!(packed, pack(&files, "r1").unwrap(), "the same bytes for the same files");
-    let bundle = Bundle::read(&packed, LIMITS).unwrap();
+    let bundle = Bundle::read(&packed, LIMITS, None, NOW).unwrap();
     assert_eq!(bundle.revision(), "r1");
     assert_eq!(bundle.manifest.roots, ["grants", "hexr/authz"]);
     assert_eq!(
@@ -70,7 +71,7 @@ fn old_dialects_are_written_down() {
         file("old.rego", "package hexr.authz\nallow { true }"),
         file("oldest.rego", "package c\nd { 1 in [1] }"),
     ];
-    let bundle = Bundle::read(&pack(&files, "r").unwrap(), LIMITS).unwrap();
+    let bundle = Bundle::read(&pack(&files, "r").unwrap(), LIMITS, None, NOW).unwrap();
     let old = [("old.rego".to_owned(), 0), ("oldest.rego".to_owned(), 0)];
     assert_eq!(bundle.manifest.file_rego_versions, old.into());
     let texts: Vec<&str> = bundle.modules.iter().map(|module| module.text.as_str()).collect();
@@ -83,14 +84,15 @@ fn old_dialects_are_written_down() {
 #[test]
 fn paths_may_begin_with_a_slash() {
     let bundle =
-        Bundle::read(&tarball(&[("/data.json", "{\"a\": 1}"), ("/authz.rego", POLICY)]), LIMITS).unwrap();
+        Bundle::read(&tarball(&[("/data.json", "{\"a\": 1}"), ("/authz.rego", POLICY)]), LIMITS, None, NOW)
+            .unwrap();
     assert_eq!(bundle.data.keys(), ["a"]);
     assert_eq!(bundle.manifest, Manifest::default());
 }
 
 #[track_caller]
 fn rejects(bytes: &[u8], expect: &str) {
-    let error = Bundle::read(bytes, LIMITS).map(|_| ()).unwrap_err().to_string();
+    let error = Bundle::read(bytes, LIMITS, None, NOW).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains(expect), "{error}\nlacks\n{expect}");
 }
 
@@ -135,7 +137,7 @@ fn paths_are_bounded() {
         builder.append_data(&mut header, path, &b"{}"[..]).unwrap();
         gzip(&builder.into_inner().unwrap())
     };
-    assert!(Bundle::read(&deep(&format!("{}data.json", "d/".repeat(63))), LIMITS).is_ok());
+    assert!(Bundle::read(&deep(&format!("{}data.json", "d/".repeat(63))), LIMITS, None, NOW).is_ok());
     rejects(&deep(&format!("{}data.json", "d/".repeat(64))), "this path is too long, or too deep");
     rejects(&deep(&format!("{}/data.json", "d".repeat(1024))), "this path is too long, or too deep");
 }
@@ -185,7 +187,7 @@ fn packages_outside_the_roots_are_refused() {
         (".manifest", "{\"roots\": [\"other\"]}"),
         ("authz.rego", "package hexr.authz\nallow if true"),
     ]);
-    let bundle = Bundle::read(&bytes, LIMITS).unwrap();
+    let bundle = Bundle::read(&bytes, LIMITS, None, NOW).unwrap();
     let errors = bundle.compile(
         &RulePath::parse("hexr/authz/allow").unwrap(),
         Budget { milliseconds: 50 },

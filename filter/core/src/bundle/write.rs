@@ -7,7 +7,13 @@ use std::{
 
 use flate2::{Compression, GzBuilder};
 
-use super::{Bundle, Manifest, read::parse_data};
+#[cfg(feature = "signing")]
+use super::signature::SIGNATURES;
+use super::{
+    Bundle, Manifest,
+    read::{MANIFEST, parse_data},
+    signature::is_signature,
+};
 use crate::{
     pace::{Pace, finish},
     policy::{Dialect, module_header},
@@ -28,7 +34,30 @@ pub struct SourceFile {
 /// # Errors
 /// Everything that is wrong with the files.
 pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
-    let sources = files.iter().map(|file| (file.path.clone(), file.content.clone())).collect();
+    written(&content(files, revision)?)
+}
+
+/// Packs `files` as [`pack`] does, signed.
+///
+/// # Errors
+/// Everything that is wrong with the files.
+#[cfg(feature = "signing")]
+pub fn pack_signed(
+    files: &[SourceFile],
+    revision: &str,
+    signer: &super::Signer,
+    now: crate::timestamp::Timestamp,
+) -> Result<Vec<u8>, String> {
+    let mut content = content(files, revision)?;
+    let signatures = signer.sign(&content, now)?;
+    content.push(SourceFile { path: SIGNATURES.to_owned(), content: signatures });
+    written(&content)
+}
+
+/// The files of the bundle, the manifest first. A signature among the sources is not one of the bundle.
+fn content(files: &[SourceFile], revision: &str) -> Result<Vec<SourceFile>, String> {
+    let files = files.iter().filter(|file| !is_signature(&file.path));
+    let sources = files.clone().map(|file| (file.path.clone(), file.content.clone())).collect();
     let (bundle, mut problems) = finish(Bundle::from_files(sources, &Pace::unhurried()));
     let mut owned = BTreeSet::new();
     let mut old = BTreeMap::new();
@@ -49,7 +78,7 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
         return Err(problems.join("\n"));
     }
     for (folder, data) in
-        files.iter().filter_map(|file| finish(parse_data(&file.path, &file.content, &Pace::unhurried())))
+        files.clone().filter_map(|file| finish(parse_data(&file.path, &file.content, &Pace::unhurried())))
     {
         // A folder is owned as a whole, so that a new key in its data needs no new root.
         match data {
@@ -65,11 +94,24 @@ pub fn pack(files: &[SourceFile], revision: &str) -> Result<Vec<u8>, String> {
     if manifest.roots == Manifest::default().roots {
         manifest.roots = outermost(&owned);
     }
-    let files = files.iter().map(|file| match texts.get(&file.path) {
-        Some(text) => (file.path.as_str(), text.as_bytes()),
-        None => (file.path.as_str(), file.content.as_slice()),
-    });
-    write(files.collect(), &manifest).map_err(|error| format!("the bundle cannot be written: {error}"))
+    let by_path: BTreeMap<&str, &[u8]> = files
+        .filter(|file| file.path != MANIFEST)
+        .map(|file| match texts.get(&file.path) {
+            Some(text) => (file.path.as_str(), text.as_bytes()),
+            None => (file.path.as_str(), file.content.as_slice()),
+        })
+        .collect();
+    let manifest =
+        serde_json::to_vec(&manifest).map_err(|error| format!("the manifest cannot be written: {error}"))?;
+    let manifest = SourceFile { path: MANIFEST.to_owned(), content: manifest };
+    let rest = by_path
+        .into_iter()
+        .map(|(path, content)| SourceFile { path: path.to_owned(), content: content.to_vec() });
+    Ok(std::iter::once(manifest).chain(rest).collect())
+}
+
+fn written(files: &[SourceFile]) -> Result<Vec<u8>, String> {
+    write(files).map_err(|error| format!("the bundle cannot be written: {error}"))
 }
 
 /// The paths that lie within none of the others, as roots. In this order a path comes right before those within it.
@@ -83,20 +125,14 @@ fn outermost(paths: &BTreeSet<Vec<String>>) -> Vec<String> {
     outermost.into_iter().map(|path| path.join("/")).collect()
 }
 
-fn write(files: BTreeMap<&str, &[u8]>, manifest: &Manifest) -> std::io::Result<Vec<u8>> {
+fn write(files: &[SourceFile]) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::default()));
-    let mut append = |path: &str, content: &[u8]| {
+    for SourceFile { path, content } in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
-        archive.append_data(&mut header, path, content)
-    };
-    append(".manifest", &serde_json::to_vec(manifest)?)?;
-    for (path, content) in files {
-        if path != ".manifest" {
-            append(path, content)?;
-        }
+        archive.append_data(&mut header, path, content.as_slice())?;
     }
     let mut gzip = archive.into_inner()?;
     gzip.flush()?;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     Environment,
     node::{Fields, Node},
+    signing::{Keys, check_signing},
 };
+use crate::bundle::Verification;
 
 /// Where a bundle is fetched, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct BundleSource {
     pub timeout_millis: u64,
     /// How often it is asked.
     pub polling: Polling,
+    /// What its bundles must be signed with; nothing where they must not be signed.
+    pub signing: Option<Verification>,
 }
 
 /// The range of the delay between two polls, in milliseconds; each delay is drawn from it.
@@ -46,6 +50,7 @@ struct BundleService {
 pub(super) fn check(
     services: &Node<'_>,
     bundles: &Node<'_>,
+    keys: &Keys<'_>,
     environment: Environment<'_>,
 ) -> Option<BundleSource> {
     let mut known = BTreeMap::new();
@@ -54,7 +59,7 @@ pub(super) fn check(
     }
     let mut sources = Vec::new();
     for (name, node) in bundles.entries() {
-        sources.extend(check_bundle(name, &node, &known));
+        sources.extend(check_bundle(name, &node, &known, keys));
     }
     match bundles.entries().len() {
         0 if bundles.is_present() => bundles.problem("at least one bundle is needed"),
@@ -88,9 +93,11 @@ fn check_bundle(
     name: &str,
     node: &Node<'_>,
     services: &BTreeMap<&str, Option<BundleService>>,
+    keys: &Keys<'_>,
 ) -> Option<BundleSource> {
     let fields = node.fields();
-    fields.field("signing").not_supported();
+    let signing_node = fields.field("signing");
+    let signing = check_signing(&signing_node, keys);
     let service_node = fields.field("service").required();
     let service = service_node.parsed(|service| {
         let known = || services.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -109,6 +116,10 @@ fn check_bundle(
     };
     let polling = check_polling(&fields.field("polling"));
     fields.end();
+    // A source that is to be verified is never one that is not.
+    if signing_node.is_present() && signing.is_none() {
+        return None;
+    }
     let service = service?.as_ref()?;
     Some(BundleSource {
         name: name.to_owned(),
@@ -118,6 +129,7 @@ fn check_bundle(
         headers: service.headers.clone(),
         timeout_millis: service.timeout_millis,
         polling,
+        signing,
     })
 }
 
@@ -205,7 +217,7 @@ fn check_header(name: &str, node: &Node<'_>, environment: Environment<'_>) -> Op
 
 /// Puts the environment's values in the place of `${NAME}`. A secret belongs there, because Envoy's `/config_dump`
 /// shows the configuration.
-fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
+pub(super) fn substitute(text: &str, environment: Environment<'_>) -> Result<String, String> {
     let mut value = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

@@ -9,6 +9,7 @@ mod identity;
 mod json;
 mod node;
 mod problem;
+mod signing;
 
 pub use bundle_source::{BundleSource, Polling};
 pub use problem::{Problem, Problems};
@@ -65,6 +66,9 @@ pub struct Limits {
 /// The environment of the VM: the value of a variable, if set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What an environment gives that knows only names, as that of a check before the deployment: a key of this value is not
+/// looked at, and verifies nothing.
+pub const UNKNOWN_VALUE: &str = "\u{fffd}";
 /// The path of the decision where the configuration names none.
 const DEFAULT_DECISION_PATH: &str = "hexr/authz/allow";
 const MIB: u64 = 1 << 20;
@@ -87,7 +91,7 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    for later in ["tenants", "keys", "decision_logs", "status", "labels"] {
+    for later in ["tenants", "decision_logs", "status", "labels"] {
         fields.field(later).not_supported();
     }
     let trust_domains = identity::check(&fields.field("identity").required());
@@ -101,7 +105,8 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     };
     let services = fields.field("services");
     let bundles = fields.field("bundles");
-    let bundle = bundle_source::check(&services, &bundles, environment);
+    let keys = signing::check_keys(&fields.field("keys"), environment);
+    let bundle = bundle_source::check(&services, &bundles, &keys, environment);
     if !policy.is_present() && !bundles.is_present() {
         root.problem("neither `policy` nor `bundles` is there: every request would be refused");
     }

@@ -59,6 +59,7 @@ fn a_complete_configuration() {
             headers: vec![("authorization".to_owned(), "Bearer secret".to_owned())],
             timeout_millis: 3000,
             polling: Polling { min_delay_millis: 1000, max_delay_millis: 2000 },
+            signing: None,
         })
     );
     assert_eq!(
@@ -161,11 +162,6 @@ fn single_mistakes() {
             "/bundles/authz/service",
             Some("other".into()),
             "$.bundles.authz.service: `other` is not among `services` (`bundles`)",
-        ),
-        (
-            "/bundles/authz/signing",
-            Some(serde_json::json!({})),
-            "$.bundles.authz.signing: this version does not support it",
         ),
         (
             "/bundles/b",

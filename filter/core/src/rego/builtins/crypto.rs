@@ -1,15 +1,14 @@
 //! Digests and message authentication codes.
 
-use hmac::digest::KeyInit;
-use hmac::{Hmac, Mac};
 use md5::Md5;
 use regorus::Value;
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha2::{Digest, Sha256};
 
 use super::encoding::hex;
 use super::operand::{operands, text};
-use super::{Builtin, Failure, Outcome, Surroundings};
+use super::{Builtin, Outcome, Surroundings};
+use crate::signature::{are_equal, hmac_md5, hmac_sha1, hmac_sha256, hmac_sha512};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("crypto.md5", 1, |s, a| digest(s, a, |bytes| Md5::digest(bytes).to_vec())),
@@ -40,43 +39,9 @@ fn authentication_code(
     Ok(Value::from(hex(&code(key.as_bytes(), message.as_bytes()))))
 }
 
-/// The code of a message, by key and message.
-macro_rules! code {
-    ($name:ident, $digest:ty) => {
-        pub(super) fn $name(key: &[u8], message: &[u8]) -> Vec<u8> {
-            // Keys of any length are taken.
-            let Ok(mut mac) = Hmac::<$digest>::new_from_slice(key) else { return Vec::new() };
-            mac.update(message);
-            mac.finalize().into_bytes().to_vec()
-        }
-    };
-}
-
-code!(hmac_md5, Md5);
-code!(hmac_sha1, Sha1);
-code!(hmac_sha256, Sha256);
-code!(hmac_sha384, Sha384);
-code!(hmac_sha512, Sha512);
-
 fn equal(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let [left, right] = operands(arguments)?;
     let (left, right) = (text(left, 1)?, text(right, 2)?);
     surroundings.work.spend_on_text(left.len() + right.len())?;
     Ok(Value::from(are_equal(left.as_bytes(), right.as_bytes())))
-}
-
-/// Compares in a time that does not tell where two codes differ.
-pub(super) fn are_equal(left: &[u8], right: &[u8]) -> bool {
-    let differences = left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right));
-    left.len() == right.len() && std::hint::black_box(differences) == 0
-}
-
-/// A digest of no bytes is a mistake of this module, not of a policy.
-pub(super) fn sha2(bits: u32, message: &[u8]) -> Result<Vec<u8>, Failure> {
-    match bits {
-        256 => Ok(Sha256::digest(message).to_vec()),
-        384 => Ok(Sha384::digest(message).to_vec()),
-        512 => Ok(Sha512::digest(message).to_vec()),
-        _ => Err(Failure::fatal("a digest of this length is not known")),
-    }
 }

@@ -4,8 +4,8 @@ use regorus::Value;
 
 use super::encoding::{base64, base64url};
 use super::json_text;
-use super::signature::{Algorithm, Key};
 use super::{Failure, Work};
+use crate::signature::{Algorithm, Key};
 
 /// A key, and what a set of keys says about it.
 pub(super) struct NamedKey {
@@ -63,8 +63,8 @@ fn pem(text: &str, work: &mut Work) -> Result<Key, Failure> {
     }
     let der = base64(body, false, work).map_err(|_| unknown())?;
     match label {
-        "CERTIFICATE" => Key::of_certificate(&der),
-        "PUBLIC KEY" => Key::of_info(&der),
+        "CERTIFICATE" => Ok(Key::of_certificate(&der)?),
+        "PUBLIC KEY" => Ok(Key::of_info(&der)?),
         _ => Err(Failure::undefined("no certificate and no public key in PEM")),
     }
 }

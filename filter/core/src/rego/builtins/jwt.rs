@@ -3,14 +3,13 @@
 use regorus::Value;
 
 use super::comparison::compare;
-use super::crypto::{are_equal, hmac_sha256, hmac_sha384, hmac_sha512};
 use super::encoding::{base64url, decoded, hex};
 use super::json_text;
 use super::jwk::{NamedKey, keys};
 use super::operand::{elements, mismatch, number, operands, text};
-use super::signature::{Algorithm, Family, Key};
 use super::{Builtin, Dependence, Failure, Outcome, Surroundings, Work};
 use crate::rego::order::sorted_entries;
+use crate::signature::{Algorithm, Family, Key, are_equal, hmac_sha256, hmac_sha384, hmac_sha512};
 
 pub(super) const BUILTINS: &[Builtin] = &[
     Builtin::new("io.jwt.decode", 1, decode),
@@ -208,7 +207,8 @@ fn verify(surroundings: &mut Surroundings, arguments: &[Value], family: Family, 
     let message = token.message();
     let algorithm = Algorithm { family, bits };
     for key in candidates(&keys, &header) {
-        if key.verifies(algorithm, &message, &signature, work)? {
+        work.spend(key.cost(algorithm, message.len()))?;
+        if key.verifies(algorithm, &message, &signature)? {
             return Ok(Value::from(true));
         }
     }
@@ -291,7 +291,11 @@ impl Constraints {
             None => vec![&secret],
         };
         for key in candidates {
-            if key.fits(algorithm, signature) && key.verifies(algorithm, &message, signature, work)? {
+            if !key.fits(algorithm, signature) {
+                continue;
+            }
+            work.spend(key.cost(algorithm, message.len()))?;
+            if key.verifies(algorithm, &message, signature)? {
                 return Ok(true);
             }
         }

@@ -32,7 +32,6 @@ mod regex_dialect;
 mod replace;
 mod semver;
 mod sets;
-mod signature;
 mod sprintf;
 mod strings;
 mod term_text;
@@ -47,6 +46,7 @@ use std::collections::{BTreeMap, HashMap};
 use regorus::Value;
 
 use super::order::same_within;
+use crate::signature::UnknownKey;
 
 /// What builtins may use besides their arguments; one for each evaluation.
 pub(crate) struct Surroundings {
@@ -191,6 +191,12 @@ impl Random {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+impl From<UnknownKey> for Failure {
+    fn from(unknown: UnknownKey) -> Self {
+        Self::fatal(unknown.0)
     }
 }
 

@@ -1,26 +1,35 @@
-//! Public keys, and signatures by them.
+//! Keys, and signatures by them: those of the tokens that policies verify, and those of bundles.
+
+mod codes;
+mod pem;
+#[cfg(feature = "signing")]
+mod private;
+
+pub(crate) use codes::{are_equal, hmac_md5, hmac_sha1, hmac_sha256, hmac_sha384, hmac_sha512};
+#[cfg(feature = "signing")]
+pub(crate) use private::PrivateKey;
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss};
 use sha2::{Sha256, Sha384, Sha512};
+use thiserror::Error;
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
-use super::crypto::{are_equal, hmac_sha256, hmac_sha384, hmac_sha512, sha2};
-use super::{Failure, Work};
+use codes::sha2;
 
 /// An algorithm of JSON Web Signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Algorithm {
-    pub(super) family: Family,
+pub(crate) struct Algorithm {
+    pub(crate) family: Family,
     /// Of the digest, and nothing for Ed25519.
-    pub(super) bits: u32,
+    pub(crate) bits: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     Hmac,
     RsaPkcs1,
     /// With any length of salt, or that of the digest.
@@ -31,8 +40,8 @@ pub(super) enum Family {
     EdDsa,
 }
 
-#[derive(Clone)]
-pub(super) enum Key {
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Key {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
     P256(Box<p256::ecdsa::VerifyingKey>),
     P384(Box<p384::ecdsa::VerifyingKey>),
@@ -40,6 +49,11 @@ pub(super) enum Key {
     Ed25519(Box<ed25519_dalek::VerifyingKey>),
     Secret(Vec<u8>),
 }
+
+/// Why a key is not used.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub(crate) struct UnknownKey(pub(crate) &'static str);
 
 /// The smallest RSA key that Go uses, in bits.
 const LEAST_RSA_BITS: usize = 1024;
@@ -57,7 +71,7 @@ const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35")
 // === impl Algorithm ===
 
 impl Algorithm {
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         let bits = match name.get(2..)? {
             "256" => 256,
             "384" => 384,
@@ -82,16 +96,16 @@ impl Algorithm {
 
 impl Key {
     /// The public key of a certificate. What does not parse here may do for OPA.
-    pub(super) fn of_certificate(der: &[u8]) -> Result<Self, Failure> {
-        let unknown = |_| Failure::fatal("this certificate is not known here");
+    pub(crate) fn of_certificate(der: &[u8]) -> Result<Self, UnknownKey> {
+        let unknown = |_| UnknownKey("this certificate is not known here");
         let certificate = Certificate::from_der(der).map_err(unknown)?;
         let info = certificate.tbs_certificate().subject_public_key_info().to_der().map_err(unknown)?;
         Self::of_info(&info)
     }
 
     /// A key in the form of PKIX.
-    pub(super) fn of_info(der: &[u8]) -> Result<Self, Failure> {
-        let unknown = || Failure::fatal("this public key is not known here");
+    pub(crate) fn of_info(der: &[u8]) -> Result<Self, UnknownKey> {
+        let unknown = || UnknownKey("this public key is not known here");
         let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| unknown())?;
         let bytes = info.subject_public_key.as_bytes().ok_or_else(unknown)?;
         match info.algorithm.oid {
@@ -115,13 +129,13 @@ impl Key {
         }
     }
 
-    pub(super) fn ed25519(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn ed25519(bytes: &[u8]) -> Option<Self> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
         Some(Self::Ed25519(Box::new(key)))
     }
 
     /// A point of a curve, uncompressed.
-    pub(super) fn on_curve(curve: &str, point: &[u8]) -> Option<Self> {
+    pub(crate) fn on_curve(curve: &str, point: &[u8]) -> Option<Self> {
         if point.first() != Some(&4) {
             return None;
         }
@@ -143,51 +157,63 @@ impl Key {
         }
     }
 
+    /// What it costs to verify with it, in units of about 50 ns.
+    pub(crate) fn cost(&self, algorithm: Algorithm, message_bytes: usize) -> u64 {
+        let by_key = match (self, algorithm.family) {
+            (Self::Secret(secret), Family::Hmac) => secret.len() as u64 / 4,
+            (Self::Rsa { modulus, .. }, Family::RsaPkcs1 | Family::RsaPss { .. }) => {
+                let words = without_zeros(modulus).len().min(MOST_RSA_BITS / 8) as u64 / 4;
+                words * words
+            }
+            (Self::P256(_) | Self::P384(_) | Self::P521(_), Family::Ecdsa) => {
+                let size = self.size() as u64;
+                size * size * 12
+            }
+            (Self::Ed25519(_), Family::EdDsa) => 4_000,
+            _ => 0,
+        };
+        100 + message_bytes as u64 / 4 + by_key
+    }
+
     /// Whether the signature is one of the message by this key. False too where the key is of another kind.
-    pub(super) fn verifies(
+    pub(crate) fn verifies(
         &self,
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
-        work: &mut Work,
-    ) -> Result<bool, Failure> {
-        work.spend(100 + message.len() as u64 / 4)?;
-        match (self, algorithm.family) {
+    ) -> Result<bool, UnknownKey> {
+        Ok(match (self, algorithm.family) {
             (Self::Secret(secret), Family::Hmac) => {
-                work.spend(secret.len() as u64 / 4)?;
                 let code = match algorithm.bits {
                     256 => hmac_sha256(secret, message),
                     384 => hmac_sha384(secret, message),
                     _ => hmac_sha512(secret, message),
                 };
-                Ok(are_equal(&code, signature))
+                are_equal(&code, signature)
             }
             (Self::Rsa { modulus, exponent }, Family::RsaPkcs1 | Family::RsaPss { .. }) => {
-                verifies_rsa(modulus, exponent, algorithm, &sha2(algorithm.bits, message)?, signature, work)
+                let digest = sha2(algorithm.bits, message);
+                verifies_rsa(modulus, exponent, algorithm, &digest, signature)?
             }
             (Self::P256(_) | Self::P384(_) | Self::P521(_), Family::Ecdsa) => {
-                self.verifies_ecdsa(&sha2(algorithm.bits, message)?, signature, work)
+                self.verifies_ecdsa(&sha2(algorithm.bits, message), signature)
             }
-            (Self::Ed25519(key), Family::EdDsa) => {
-                work.spend(4_000)?;
-                let Ok(signature) = ed25519_dalek::Signature::from_slice(signature) else { return Ok(false) };
-                Ok(ed25519_dalek::Verifier::verify(&**key, message, &signature).is_ok())
-            }
-            _ => Ok(false),
-        }
+            (Self::Ed25519(key), Family::EdDsa) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| ed25519_dalek::Verifier::verify(&**key, message, &signature).is_ok()),
+            _ => false,
+        })
     }
 
     /// The halves of a signature are numbers of any length here.
-    fn verifies_ecdsa(&self, digest: &[u8], signature: &[u8], work: &mut Work) -> Result<bool, Failure> {
+    fn verifies_ecdsa(&self, digest: &[u8], signature: &[u8]) -> bool {
         let size = self.size();
-        work.spend(size as u64 * size as u64 * 12)?;
         let (r, s) = signature.split_at_checked(signature.len() / 2).unwrap_or_default();
-        let (Some(r), Some(s)) = (padded(r, size), padded(s, size)) else { return Ok(false) };
+        let (Some(r), Some(s)) = (padded(r, size), padded(s, size)) else { return false };
         let signature = [r, s].concat();
         // A short digest is a small number.
         let digest =
             if digest.len() < size { padded(digest, size).unwrap_or_default() } else { digest.to_vec() };
-        Ok(match self {
+        match self {
             Self::P256(key) => p256::ecdsa::Signature::from_slice(&signature)
                 .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
             Self::P384(key) => p384::ecdsa::Signature::from_slice(&signature)
@@ -195,21 +221,25 @@ impl Key {
             Self::P521(key) => p521::ecdsa::Signature::from_slice(&signature)
                 .is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok()),
             Self::Rsa { .. } | Self::Ed25519(_) | Self::Secret(_) => false,
-        })
+        }
     }
 
     /// Whether a signature has exactly the length that its algorithm gives it.
-    pub(super) fn fits(&self, algorithm: Algorithm, signature: &[u8]) -> bool {
+    pub(crate) fn fits(&self, algorithm: Algorithm, signature: &[u8]) -> bool {
         algorithm.family != Family::Ecdsa || signature.len() == 2 * self.size()
     }
 }
 
 /// A number in so many bytes; none if it is larger.
 fn padded(number: &[u8], size: usize) -> Option<Vec<u8>> {
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    let digits = number.get(zeros..)?;
+    let digits = without_zeros(number);
     let missing = size.checked_sub(digits.len())?;
     Some([vec![0; missing], digits.to_vec()].concat())
+}
+
+fn without_zeros(number: &[u8]) -> &[u8] {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.get(zeros..).unwrap_or_default()
 }
 
 /// The numbers of an RSA key in the form of PKCS #1.
@@ -231,15 +261,11 @@ fn verifies_rsa(
     algorithm: Algorithm,
     digest: &[u8],
     signature: &[u8],
-    work: &mut Work,
-) -> Result<bool, Failure> {
-    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-    let modulus = modulus.get(zeros..).unwrap_or_default();
-    let bits = modulus.len() * 8;
-    if bits > MOST_RSA_BITS || exponent.len() > 4 {
-        return Err(Failure::fatal("an RSA key of this size is not known here"));
+) -> Result<bool, UnknownKey> {
+    let modulus = without_zeros(modulus);
+    if modulus.len() * 8 > MOST_RSA_BITS || exponent.len() > 4 {
+        return Err(UnknownKey("an RSA key of this size is not known here"));
     }
-    work.spend((bits / 32) as u64 * (bits / 32) as u64)?;
     if signature.len() != modulus.len() {
         return Ok(false);
     }
