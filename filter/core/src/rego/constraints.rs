@@ -4,6 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    rc::Rc,
 };
 
 use regorus::Value;
@@ -32,7 +33,7 @@ const UNITS_PER_STEP: usize = 5;
 const CONSTANT_WORK: u64 = 20_000;
 /// How much all of them may take.
 const CONSTANTS_WORK: u64 = 10_000_000;
-/// How many steps are read, again and again where rules need one another. Without an index a policy is only slower.
+/// How many steps are read. Without an index a policy is only slower.
 const MAX_STEPS: usize = 20_000_000;
 
 /// The indexes of a program's rules, for those that gain by one.
@@ -41,6 +42,7 @@ pub(super) async fn indexes(program: &Program, pace: &Pace) -> Vec<Option<Index>
         program,
         pace,
         constants: RefCell::default(),
+        needed: RefCell::default(),
         work_left: Cell::new(CONSTANTS_WORK),
         steps_left: Cell::new(MAX_STEPS),
     };
@@ -61,6 +63,8 @@ struct Reader<'a> {
     pace: &'a Pace,
     /// The values of rules that depend on nothing, as far as they were asked for.
     constants: RefCell<HashMap<RuleId, Option<Value>>>,
+    /// What is needed for a rule to hold, read at a depth.
+    needed: RefCell<HashMap<(RuleId, usize), Option<Rc<Constraints>>>>,
     /// How much work the values of such rules may still take.
     work_left: Cell<u64>,
     /// How many steps may still be read.
@@ -137,9 +141,9 @@ impl Reader<'_> {
         match operand {
             Operand::Rule(id) if depth < MAX_DEPTH => {
                 let of_rule = self.needed_by(*id, depth + 1).await;
-                for (key, values) in of_rule.into_iter().flatten() {
+                for (key, values) in of_rule.iter().flat_map(|needed| &**needed) {
                     // A rule has no arguments.
-                    constrain(constraints, key, values);
+                    constrain(constraints, key.clone(), values.clone());
                 }
             }
             // `{"a", "b"}[input.role]`: what the collection has there must not be false.
@@ -170,13 +174,15 @@ impl Reader<'_> {
             }
             (Callee::Function(id), arguments) if is_test && depth < MAX_DEPTH => {
                 let of_function = self.needed_by(*id, depth + 1).await;
-                for (key, values) in of_function.into_iter().flatten() {
+                for (key, values) in of_function.iter().flat_map(|needed| &**needed) {
                     let key = match key {
-                        Key::Argument(at) => arguments.get(at).and_then(|argument| key_of(argument, aliases)),
-                        Key::Input(_) => Some(key),
+                        Key::Argument(at) => {
+                            arguments.get(*at).and_then(|argument| key_of(argument, aliases))
+                        }
+                        Key::Input(_) => Some(key.clone()),
                     };
                     if let Some(key) = key {
-                        constrain(constraints, key, values);
+                        constrain(constraints, key, values.clone());
                     }
                 }
             }
@@ -196,7 +202,16 @@ impl Reader<'_> {
     }
 
     /// What must be for a rule to have a value that is not false: what all its definitions have in common.
-    async fn needed_by(&self, id: RuleId, depth: usize) -> Option<Constraints> {
+    async fn needed_by(&self, id: RuleId, depth: usize) -> Option<Rc<Constraints>> {
+        if let Some(known) = self.needed.borrow().get(&(id, depth)) {
+            return known.clone();
+        }
+        let needed = self.read_needed_by(id, depth).await.map(Rc::new);
+        self.needed.borrow_mut().insert((id, depth), needed.clone());
+        needed
+    }
+
+    async fn read_needed_by(&self, id: RuleId, depth: usize) -> Option<Constraints> {
         let rule = self.program.rules.get(id)?;
         if rule.kind == RuleKind::Partial
             || rule.default.as_ref().is_some_and(|default| !gives_false(default))
