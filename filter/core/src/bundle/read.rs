@@ -38,7 +38,7 @@ pub fn unpack(
     verification: Option<&Verification>,
     now: Timestamp,
 ) -> Result<Vec<SourceFile>, BundleError> {
-    Ok(verified(archive::unpack(bytes, limits)?, verification, now)?)
+    Ok(verified(finish(archive::unpack(bytes, limits, &Pace::unhurried()))?, verification, now)?)
 }
 
 /// The files of a bundle that is not packed, likewise.
