@@ -1,6 +1,11 @@
 //! Unpacks a gzip tarball within limits.
 
-use std::{cell::Cell, collections::BTreeMap, io::Read, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    io::Read,
+    rc::Rc,
+};
 
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
@@ -21,14 +26,21 @@ pub enum ArchiveError {
         limit: usize,
     },
     /// It unpacks to more than allowed.
-    #[error("the bundle unpacks to more than {limit} bytes")]
+    #[error(
+        "`{path}`: with this file the bundle unpacks to more than {limit} bytes, {MAX_EXPANSION} times `limits.bundle_bytes`"
+    )]
     UnpacksTooLarge {
+        /// The file at which it does, or the last one before.
+        path: String,
         /// The bytes allowed.
         limit: usize,
     },
     /// It has too many files.
-    #[error("the bundle has more than {MAX_FILES} files")]
-    TooManyFiles,
+    #[error("`{path}`: with this file the bundle has more than {MAX_FILES} files")]
+    TooManyFiles {
+        /// The first one too many.
+        path: String,
+    },
     /// It is not a gzip tarball, or a broken one.
     #[error("this is not a gzip tarball: {0}")]
     NotTarGz(String),
@@ -39,6 +51,18 @@ pub enum ArchiveError {
         path: String,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// A path that is too long.
+    #[error(
+        "`{path}...`: this path has {bytes} bytes and {segments} segments, more than {MAX_PATH_BYTES} or {MAX_PATH_SEGMENTS}"
+    )]
+    LongPath {
+        /// How it begins.
+        path: String,
+        /// Its length.
+        bytes: usize,
+        /// Its depth.
+        segments: usize,
     },
 }
 
@@ -67,6 +91,8 @@ struct Meter {
     for_now: Cell<usize>,
     /// Whether there was more than might be read in all.
     is_exceeded: Cell<bool>,
+    /// The file that is being read.
+    path: RefCell<String>,
 }
 
 /// Unpacks `bytes` in slices. No more than the limit is ever held.
@@ -76,9 +102,13 @@ pub(super) async fn unpack(bytes: &[u8], limits: BundleLimits, pace: &Pace) -> R
     }
     let limit = limits.compressed.saturating_mul(MAX_EXPANSION);
     let left = Cell::new(limit);
-    let meter = Rc::new(Meter { left, for_now: Cell::new(0), is_exceeded: Cell::new(false) });
+    let (for_now, is_exceeded, path) = Default::default();
+    let meter = Rc::new(Meter { left, for_now, is_exceeded, path });
     let files = files(bytes, &meter, pace).await;
-    if meter.is_exceeded.get() { Err(ArchiveError::UnpacksTooLarge { limit }) } else { files }
+    if meter.is_exceeded.get() {
+        return Err(ArchiveError::UnpacksTooLarge { path: shortened(&meter.path.borrow()), limit });
+    }
+    files
 }
 
 async fn files(bytes: &[u8], meter: &Rc<Meter>, pace: &Pace) -> Result<Files, ArchiveError> {
@@ -91,6 +121,7 @@ async fn files(bytes: &[u8], meter: &Rc<Meter>, pace: &Pace) -> Result<Files, Ar
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(broken)?;
         let plain = plain_path(&entry)?;
+        *meter.path.borrow_mut() = lossy_path(&entry);
         let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
         let mut content = Vec::with_capacity(size.min(meter.left.get()));
         while read_some(&mut entry, meter, &mut content)? > 0 {
@@ -101,7 +132,7 @@ async fn files(bytes: &[u8], meter: &Rc<Meter>, pace: &Pace) -> Result<Files, Ar
             return Err(ArchiveError::Path { path, problem: "this path stands twice" });
         }
         if files.len() > MAX_FILES {
-            return Err(ArchiveError::TooManyFiles);
+            return Err(ArchiveError::TooManyFiles { path: shortened(&lossy_path(&entry)) });
         }
     }
     // What stands behind the last file says whether the archive is whole.
@@ -130,11 +161,16 @@ fn plain_path<R: Read>(entry: &tar::Entry<'_, R>) -> Result<Option<String>, Arch
     if plain.is_empty() || plain.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
         return Err(ArchiveError::Path { path, problem: "this path leaves the bundle" });
     }
-    if plain.len() > MAX_PATH_BYTES || plain.split('/').count() > MAX_PATH_SEGMENTS {
-        let path = path.chars().take(80).collect();
-        return Err(ArchiveError::Path { path, problem: "this path is too long, or too deep" });
+    let (bytes, segments) = (plain.len(), plain.split('/').count());
+    if bytes > MAX_PATH_BYTES || segments > MAX_PATH_SEGMENTS {
+        return Err(ArchiveError::LongPath { path: shortened(&path), bytes, segments });
     }
     Ok(Some(plain))
+}
+
+/// As much of a path as a message has room for.
+fn shortened(path: &str) -> String {
+    path.chars().take(80).collect()
 }
 
 fn lossy_path<R: Read>(entry: &tar::Entry<'_, R>) -> String {
@@ -157,7 +193,7 @@ fn broken(error: std::io::Error) -> ArchiveError {
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = self.source.read(buffer)?;
-        let Meter { left, for_now, is_exceeded } = &*self.meter;
+        let Meter { left, for_now, is_exceeded, .. } = &*self.meter;
         let Some(left_now) = left.get().checked_sub(read) else {
             is_exceeded.set(true);
             return Err(std::io::Error::other("it unpacks to more than is allowed"));
