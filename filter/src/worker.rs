@@ -12,6 +12,7 @@ use hexr_authz_core::{
     config::Config,
     decision::DecisionId,
     identity::Peer,
+    policy::Policy,
     tenant::{TenantKey, TenantState, Tenants},
 };
 use lru::LruCache;
@@ -38,6 +39,7 @@ pub(crate) struct Worker {
     anonymous: Rc<Peer>,
     random: RefCell<Vec<[u8; 16]>>,
     waiting: Waiting,
+    retired: RefCell<Vec<Policy>>,
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     problem_key: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Worker {
             anonymous: Rc::new(Peer::anonymous()),
             random: RefCell::default(),
             waiting: Waiting::default(),
+            retired: RefCell::default(),
             problem_key,
         }
     }
@@ -63,8 +66,23 @@ impl Worker {
 
     /// Puts a policy in force between two requests.
     pub(crate) fn activate(&self, policy: ActivePolicy) {
-        if let Ok(mut authorizer) = self.authorizer.try_borrow_mut() {
-            authorizer.activate(policy);
+        let replaced = match self.authorizer.try_borrow_mut() {
+            Ok(mut authorizer) => authorizer.activate(policy),
+            Err(_) => None,
+        };
+        self.retire(replaced.map(|replaced| replaced.policy));
+    }
+
+    /// The policies that are not in force any more. To drop a large one takes as long as to make it.
+    pub(crate) fn take_retired(&self) -> Vec<Policy> {
+        self.retired.try_borrow_mut().map(|mut retired| std::mem::take(&mut *retired)).unwrap_or_default()
+    }
+
+    fn retire(&self, policy: Option<Rc<Policy>>) {
+        if let (Some(policy), Ok(mut retired)) =
+            (policy.and_then(Rc::into_inner), self.retired.try_borrow_mut())
+        {
+            retired.push(policy);
         }
     }
 
@@ -82,7 +100,10 @@ impl Worker {
 
     /// From now on this is known of a tenant.
     pub(crate) fn learn_tenant(&self, key: TenantKey, state: TenantState) {
-        self.with_tenants(|tenants| tenants.learn(key, state));
+        let replaced = self.with_tenants(|tenants| tenants.learn(key, state)).flatten();
+        if let Some(TenantState::Active(replaced)) = replaced.and_then(Rc::into_inner) {
+            self.retire(Some(replaced.policy));
+        }
     }
 
     /// From now on nothing is known of a tenant.

@@ -78,7 +78,15 @@ fn check_warns_of_slow_updates() {
 
 #[test]
 fn usage_errors_are_their_own() {
-    for arguments in [&["check"][..], &["chek"], &["serve"], &["serve", "--bundle", "x"], &["test"]] {
+    for arguments in [
+        &["check"][..],
+        &["chek"],
+        &["serve"],
+        &["serve", "--bundle", "x"],
+        &["test"],
+        &["build", ".", "--claims-file", "x"],
+        &["build", ".", "--verification-key", "x"],
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
@@ -93,6 +101,123 @@ fn the_same_sources_build_the_same_bundle() {
     };
     assert_eq!(build(), build());
     check(&[("a.rego", "package a\nx := 1")], &["build", "."], 1, &["no rule"]);
+}
+
+/// The private and the public key of the tests by that name.
+fn key_pair(name: &str) -> (String, String) {
+    let vectors = include_str!("../../core/src/bundle/signature/vectors/opa.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let key = &vectors["keys"][name];
+    (text(&key["private"][0]), text(&key["key"]))
+}
+
+#[test]
+fn bundles_are_signed_and_verified() {
+    let (private, public) = key_pair("ES256");
+    let (_, other) = key_pair("RS256");
+    let files = [
+        ("p/authz.rego", POLICY),
+        ("p/data.json", "{\"a\": 1.0}"),
+        ("key.pem", &private),
+        ("key.pub.pem", &public),
+        ("other.pem", &other),
+        ("claims.json", "{\"scope\": \"write\"}"),
+        ("wrong.json", "{\"files\": []}"),
+    ];
+    let by_key = ["--signing-key", "key.pem", "--signing-alg", "ES256"];
+    let sign = |more: &[&str], exit_code: i32, stderr: &[&str]| {
+        let arguments = [&["build", "p", "-r", "r1", "-o", "signed.tar.gz"][..], more].concat();
+        check(&files, &arguments, exit_code, stderr)
+    };
+    let signed = sign(&[&by_key[..], &["--claims-file", "claims.json"]].concat(), 0, &[]);
+    let bundle = signed.path().join("signed.tar.gz");
+    let bundle = bundle.to_str().unwrap();
+    let again = |more: &[&str], exit_code: i32, stderr: &[&str]| {
+        check(&files, &[&["build", "-b", bundle, "-o", "again.tar.gz"][..], more].concat(), exit_code, stderr)
+    };
+    let by_public = ["--verification-key", "key.pub.pem", "--signing-alg", "ES256", "--scope", "write"];
+    let unsigned = again(&by_public, 0, &[]);
+    let plain = check(&files, &["build", "p", "-r", "r1", "-o", "again.tar.gz"], 0, &[]);
+    let bytes = |folder: &TempDir| fs::read(folder.path().join("again.tar.gz")).unwrap();
+    assert_eq!(bytes(&unsigned), bytes(&plain), "the same bundle, with its revision, and no signature");
+    let signed_again = again(&[&by_public[..], &by_key[..2]].concat(), 0, &[]);
+    assert_ne!(bytes(&signed_again), bytes(&plain));
+    again(&[], 1, &["the bundle is signed, and no key to verify it is there"]);
+    again(&by_public[..4], 1, &["the signature is for the scope `write`, not for ``"]);
+    again(&["--verification-key", "other.pem"], 1, &["the signature is not one by `default`"]);
+    again(&["--verification-key", "key.pub.pem"], 1, &["--verification-key: `RS256` wants an RSA key"]);
+    again(
+        &["--verification-key", "missing.pem"],
+        1,
+        &["--verification-key: this is not a public key in PEM"],
+    );
+
+    sign(&["--signing-key", "key.pem"], 1, &["--signing-key: `RS256` wants an RSA key"]);
+    sign(&["--signing-key", "key.pub.pem"], 1, &["--signing-key: this is a public key"]);
+    sign(&["--signing-key", "a secret", "--signing-alg", "HS256"], 0, &[]);
+    sign(
+        &["--signing-key", "a secret", "--signing-alg", "none"],
+        1,
+        &["--signing-key: must be RS, PS, ES or HS"],
+    );
+    sign(
+        &[&by_key[..], &["--claims-file", "wrong.json"]].concat(),
+        1,
+        &["wrong.json: the claims cannot say"],
+    );
+    sign(&[&by_key[..], &["--claims-file", "none.json"]].concat(), 1, &["none.json: No such file"]);
+    let unsigned_bundle = check(
+        &files,
+        &["build", "-b", "p", "-o", "x.tar.gz", "--verification-key", "other.pem"],
+        1,
+        &["p: the bundle is not signed"],
+    );
+    drop(unsigned_bundle);
+}
+
+/// A folder may be a bundle that somebody unpacked.
+#[test]
+fn folders_are_bundles_too() {
+    let (private, public) = key_pair("RS256");
+    let files = [("p/authz.rego", POLICY), ("key.pem", private.as_str()), ("key.pub.pem", &public)];
+    let signed = check(&files, &["build", "p", "-o", "signed.tar.gz", "--signing-key", "key.pem"], 0, &[]);
+    let unpack =
+        Command::new("tar").args(["xzf", "signed.tar.gz", "-C", "p"]).current_dir(signed.path()).status();
+    assert!(unpack.unwrap().success());
+    let build = |more: &[&str]| {
+        let arguments = [&["build", "-b", "p", "-o", "again.tar.gz"][..], more].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz"))
+            .args(arguments)
+            .current_dir(signed.path())
+            .output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    assert_eq!(build(&["--verification-key", "key.pub.pem"]), "");
+    assert!(build(&[]).starts_with("p: the bundle is signed, and no key"));
+    fs::write(signed.path().join("p/more.rego"), "package more").unwrap();
+    let problem = build(&["--verification-key", "key.pub.pem"]);
+    assert!(problem.starts_with("p: more.rego: the signature does not cover this file"), "{problem}");
+}
+
+#[test]
+fn keys_of_the_environment_are_not_looked_at() {
+    let keys = r#""keys": {"k": {"key": "${BUNDLE_KEY}"}}, "bundles""#;
+    let signed = CONFIG.replace("\"bundles\": {\"authz\"", &format!("{keys}: {{\"authz\""));
+    let signed = signed
+        .replace("\"service\": \"bundles\"", "\"service\": \"bundles\", \"signing\": {\"keyid\": \"k\"}");
+    assert_ne!(signed, CONFIG);
+    check(&[("config.json", &signed)], &["check", "--config", "config.json"], 0, &[]);
+    let short = signed.replace("\"key\": \"${BUNDLE_KEY}\"", "\"key\": \"short\", \"algorithm\": \"HS256\"");
+    let warning = "warning: the secret of key `k` is 27 bytes shorter than its algorithm's digest";
+    check(&[("config.json", &short)], &["check", "--config", "config.json"], 0, &[warning]);
+    let wrong = signed.replace("${BUNDLE_KEY}", "no key");
+    check(
+        &[("config.json", &wrong)],
+        &["check", "--config", "config.json"],
+        1,
+        &["$.keys.k.key: this is not a public key in PEM"],
+    );
 }
 
 #[test]

@@ -55,8 +55,9 @@ impl Authorizer {
     }
 
     /// Puts `policy` in force, in one step: the next decision is by it alone.
-    pub fn activate(&mut self, policy: ActivePolicy) {
-        self.active = Some(policy);
+    /// What was in force before comes back.
+    pub fn activate(&mut self, policy: ActivePolicy) -> Option<ActivePolicy> {
+        self.active.replace(policy)
     }
 
     /// Puts no policy in force, where the one that should be cannot be had.

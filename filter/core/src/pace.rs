@@ -4,6 +4,7 @@
 //! No executor belongs to it: [`finish`] runs the work in one go, [`Slices::run`] until its time is up.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
@@ -14,7 +15,12 @@ use std::{
 #[derive(Clone)]
 pub struct Pace {
     is_over: Option<Rc<dyn Fn() -> bool>>,
+    /// Units of work since the slice was last asked about.
+    spent: Cell<u32>,
 }
+
+/// So many units of work, of some 100 ns each, lie between two questions for the time: asking takes time too.
+const UNITS: u32 = 1000;
 
 /// Work that is done in slices.
 pub struct Slices<T> {
@@ -26,12 +32,12 @@ pub struct Slices<T> {
 impl Pace {
     /// Gives way wherever `is_over` says that the slice has taken long enough.
     pub fn new(is_over: impl Fn() -> bool + 'static) -> Self {
-        Self { is_over: Some(Rc::new(is_over)) }
+        Self { is_over: Some(Rc::new(is_over)), spent: Cell::new(0) }
     }
 
     /// Never gives way.
     pub fn unhurried() -> Self {
-        Self { is_over: None }
+        Self { is_over: None, spent: Cell::new(0) }
     }
 
     /// Ends the slice here if it has taken long enough. Between two calls of it lies less than a millisecond of work.
@@ -43,6 +49,20 @@ impl Pace {
             })
             .await;
         }
+    }
+
+    /// Takes account of a piece of work of so many units, of some 100 ns each, and gives way where enough has come
+    /// together. For loops whose rounds are short.
+    pub(crate) async fn spend(&self, units: usize) {
+        if self.is_over.is_none() {
+            return;
+        }
+        let spent = self.spent.get().saturating_add(u32::try_from(units).unwrap_or(u32::MAX));
+        if spent < UNITS {
+            return self.spent.set(spent);
+        }
+        self.spent.set(0);
+        self.give_way().await;
     }
 }
 

@@ -15,6 +15,7 @@ use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::Config,
     delivery::{DeliveryKeys, Download, Lease, Terms},
+    pace::Slices,
     timestamp::Timestamp,
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct Delivery {
     /// What the platform's policy is made of, by the bundles' names.
     downloads: Vec<(String, Download)>,
     tenants: Option<TenantLines>,
+    /// A policy that is being taken apart.
+    retiring: Option<Slices<()>>,
 }
 
 // === impl Delivery ===
@@ -69,6 +72,7 @@ impl Delivery {
                 .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
                 .collect(),
             tenants: config.tenants.clone().map(|source| TenantLines::new(source, config)),
+            retiring: None,
             me,
             slice: Slice::default(),
             leads: false,
@@ -127,7 +131,9 @@ impl Delivery {
 
     /// Whether there is work that does not wait for the server.
     pub(crate) fn is_busy(&self) -> bool {
-        self.platform.has_work() || self.tenants.as_ref().is_some_and(TenantLines::is_busy)
+        self.retiring.is_some()
+            || self.platform.has_work()
+            || self.tenants.as_ref().is_some_and(TenantLines::is_busy)
     }
 
     /// Works for a slice. The platform's policy comes first: no tenant delays it.
@@ -136,6 +142,25 @@ impl Delivery {
         self.platform.work(worker, &self.slice);
         if let Some(tenants) = self.tenants.as_mut().filter(|_| !self.platform.has_work()) {
             tenants.work(worker, &self.slice);
+        }
+        self.retire(worker);
+    }
+
+    /// Takes apart what is not in force any more.
+    fn retire(&mut self, worker: &Worker) {
+        if self.retiring.is_none() {
+            let retired = worker.take_retired();
+            if !retired.is_empty() {
+                let pace = self.slice.pace();
+                self.retiring = Some(Slices::of(async move {
+                    for policy in retired {
+                        policy.retire(&pace).await;
+                    }
+                }));
+            }
+        }
+        if self.retiring.as_mut().is_some_and(|retiring| !self.slice.is_over() && retiring.run().is_some()) {
+            self.retiring = None;
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Reads an agent's certificate in PEM from its input, and prints a line for each figure: its name, a tab, nanoseconds.
 //! `cargo bench -p integration --bench decision` builds it for both targets, runs it, and makes a table of it. With the
-//! argument `derivations` it reads requests and times those (`--bench derivation`).
+//! argument `derivations` it reads requests and times those (`--bench derivation`); with `slices` it reads nothing, and times
+//! the activation of a large bundle (`--bench slices`).
 
 mod derivations;
 mod peers;
 mod policies;
+mod slices;
 mod whole;
 
 use std::{
@@ -30,6 +32,9 @@ const SLICE: Duration = Duration::from_millis(20);
 const SLICES: usize = 9;
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("slices") {
+        return slices::time();
+    }
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
     if std::env::args().nth(1).as_deref() == Some("derivations") {

@@ -69,14 +69,31 @@ fn check_config(path: &Path) -> Result<AuditLog, String> {
     // The values of the environment are the VM's; here only the names can be looked at.
     let config = Config::read(&text, &|_name| Some(UNKNOWN_VALUE.to_owned()))
         .map_err(|problems| problems.to_string())?;
-    let slow = |bundle: &&BundleSource| bundle.resource.polling.max_delay_millis > SLOW_UPDATE_MILLIS;
-    for bundle in config.bundles.iter().filter(slow) {
-        eprintln!(
-            "{}: warning: with `max_delay_seconds` {} an update of bundle `{}` can take over 30 seconds",
-            path.display(),
-            bundle.resource.polling.max_delay_millis / 1000,
-            bundle.name
-        );
+    for bundle in &config.bundles {
+        for warning in warnings(bundle) {
+            eprintln!("{}: warning: {warning}", path.display());
+        }
     }
     Ok(config.audit_log)
+}
+
+/// What works, and should be otherwise.
+fn warnings(bundle: &BundleSource) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if bundle.resource.polling.max_delay_millis > SLOW_UPDATE_MILLIS {
+        warnings.push(format!(
+            "with `max_delay_seconds` {} an update of bundle `{}` can take over 30 seconds",
+            bundle.resource.polling.max_delay_millis / 1000,
+            bundle.name
+        ));
+    }
+    for key in bundle.signing.iter().flat_map(|signing| signing.keys()) {
+        if let Some(missing) = key.missing_bytes() {
+            warnings.push(format!(
+                "the secret of key `{}` is {missing} bytes shorter than its algorithm's digest, and easier to guess",
+                key.id()
+            ));
+        }
+    }
+    warnings
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     pace::{Pace, finish},
-    policy::{Data, DataError, Module},
+    policy::{Data, Module},
     timestamp::Timestamp,
 };
 
@@ -38,7 +38,7 @@ pub fn unpack(
     verification: Option<&Verification>,
     now: Timestamp,
 ) -> Result<Vec<SourceFile>, BundleError> {
-    Ok(verified(archive::unpack(bytes, limits)?, verification, now)?)
+    Ok(verified(finish(archive::unpack(bytes, limits, &Pace::unhurried()))?, verification, now)?)
 }
 
 /// The files of a bundle that is not packed, likewise.
@@ -64,6 +64,9 @@ fn verified(
 }
 
 pub(super) const MANIFEST: &str = ".manifest";
+/// What a file costs, and a unit of work for so many bytes.
+const FILE_UNITS: usize = 20;
+const BYTES_PER_UNIT: usize = 1024;
 
 impl Bundle {
     /// Reads a gzip tarball. With a `verification` it must be signed, without one it must not.
@@ -90,10 +93,9 @@ impl Bundle {
         now: Timestamp,
         pace: &Pace,
     ) -> Result<Self, BundleError> {
-        let files = archive::unpack(bytes, limits)?;
-        pace.give_way().await;
+        let files = archive::unpack(bytes, limits, pace).await?;
         let signed = verify(&files, verification, now, pace).await?;
-        Self::of(&files).map(|bundle| Self { signed, ..bundle })
+        Self::of(files, pace).await.map(|bundle| Self { signed, ..bundle })
     }
 
     /// Reads a gzip tarball in slices that was verified before, as its digest tells: whose signature it has is not asked
@@ -106,18 +108,16 @@ impl Bundle {
         limits: BundleLimits,
         pace: &Pace,
     ) -> Result<Self, BundleError> {
-        let files = archive::unpack(bytes, limits)?;
-        pace.give_way().await;
-        Self::of(&files)
+        Self::of(archive::unpack(bytes, limits, pace).await?, pace).await
     }
 
-    fn of(files: &Files) -> Result<Self, BundleError> {
-        let (bundle, problems) = Self::from_files(files);
+    async fn of(files: Files, pace: &Pace) -> Result<Self, BundleError> {
+        let (bundle, problems) = Self::from_files(files, pace).await;
         if problems.is_empty() { Ok(bundle) } else { Err(BundleError::Files(problems)) }
     }
 
     /// What can be read of the files, and everything that is wrong with the rest.
-    pub(super) fn from_files(files: &Files) -> (Self, Vec<String>) {
+    pub(super) async fn from_files(files: Files, pace: &Pace) -> (Self, Vec<String>) {
         let mut problems = Vec::new();
         if files.contains_key("patch.json") {
             problems.push("patch.json: delta bundles are not read; serve the whole bundle".to_owned());
@@ -131,14 +131,16 @@ impl Bundle {
         };
         let mut modules = Vec::new();
         let mut data = Data::default();
+        // A file is dropped as soon as it is read.
         for (path, bytes) in files {
+            pace.spend(FILE_UNITS + bytes.len() / BYTES_PER_UNIT).await;
             let read = if path.ends_with(".rego") {
-                text(bytes).map(|text| {
-                    let dialect = manifest.dialect_of(path);
-                    modules.push(Module { path: path.clone(), text: text.to_owned(), dialect });
+                String::from_utf8(bytes).map_err(|error| not_utf8(error.utf8_error())).map(|text| {
+                    let dialect = manifest.dialect_of(&path);
+                    modules.push(Module { path: path.clone(), text, dialect });
                 })
             } else {
-                add_data(&mut data, path, bytes, &manifest)
+                add_data(&mut data, &path, &bytes, &manifest, pace).await
             };
             problems.extend(read.err().map(|problem| format!("{path}: {problem}")));
         }
@@ -147,27 +149,42 @@ impl Bundle {
 }
 
 /// Adds a data file at the place that its folder names; other files mean nothing to a bundle.
-fn add_data(data: &mut Data, path: &str, bytes: &[u8], manifest: &Manifest) -> Result<(), String> {
-    let Some((folder, part)) = parse_data(path, bytes) else { return Ok(()) };
+async fn add_data(
+    data: &mut Data,
+    path: &str,
+    bytes: &[u8],
+    manifest: &Manifest,
+    pace: &Pace,
+) -> Result<(), String> {
+    let Some((folder, part)) = parse_data(path, bytes, pace).await else { return Ok(()) };
     let part = part?.at(&folder);
-    if let Some(foreign) = part.leaves().into_iter().find(|leaf| !leaf.is_empty() && !manifest.owns(leaf)) {
+    if let Some(foreign) = part.outside(&manifest.roots, pace).await {
         return Err(format!("`data.{}` lies under none of the manifest's roots", foreign.join(".")));
     }
-    data.merge(part).map_err(|error| error.to_string())
+    data.merge_in(part, pace).await.map_err(|error| error.to_string())
 }
 
-/// The folder and the content of a data file; nothing for other files.
-pub(super) fn parse_data<'a>(path: &'a str, bytes: &[u8]) -> Option<(Vec<&'a str>, Result<Data, String>)> {
+/// The folder and the content of a data file; nothing for other files. YAML is read in one go.
+pub(super) async fn parse_data<'a>(
+    path: &'a str,
+    bytes: &[u8],
+    pace: &Pace,
+) -> Option<(Vec<&'a str>, Result<Data, String>)> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let parse: fn(&str) -> Result<Data, DataError> = match name {
-        "data.json" => Data::from_json,
-        "data.yaml" | "data.yml" => Data::from_yaml,
+    let data = match name {
+        "data.json" => Data::from_json_bytes_in(bytes, pace).await.map_err(|error| error.to_string()),
+        "data.yaml" | "data.yml" => {
+            text(bytes).and_then(|text| Data::from_yaml(text).map_err(|error| error.to_string()))
+        }
         _ => return None,
     };
-    let folder = folder.split('/').filter(|segment| !segment.is_empty()).collect();
-    Some((folder, text(bytes).and_then(|text| parse(text).map_err(|error| error.to_string()))))
+    Some((folder.split('/').filter(|segment| !segment.is_empty()).collect(), data))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|error| format!("this is not UTF-8: {error}"))
+    std::str::from_utf8(bytes).map_err(not_utf8)
+}
+
+fn not_utf8(error: std::str::Utf8Error) -> String {
+    format!("this is not UTF-8: {error}")
 }

@@ -4,7 +4,7 @@ use super::{Bundle, Manifest};
 use crate::{
     audit_log::AuditLog,
     pace::Pace,
-    policy::{Budget, CompileErrors, Data, Module, Policy, RulePath},
+    policy::{Budget, Data, Module, Policy, RulePath},
 };
 
 /// Bundles with their names. Each owns a part of `data`, and none a part of another's.
@@ -71,16 +71,16 @@ impl BundleSet {
             return Err(problems.join("\n"));
         }
         let (manifests, owners) = (self.manifests(), self.owners());
-        let (modules, data) = self.merge()?;
+        let (modules, data) = self.merge(pace).await?;
         let packages_of = |policy: &Policy| policy.packages().to_vec();
         let (data, audit_log) = match subject {
-            Subject::Platform(_) => (with_manifests(data, manifests)?, *audit_log),
+            Subject::Platform(_) => (with_manifests(data, manifests, pace).await?, *audit_log),
             // Nothing but its own bundle is there for it.
             Subject::Tenant(_) => (data, audit_log.of_tenant()),
         };
-        pace.give_way().await;
-        let policy = Policy::compile(&modules, &data, &subject.rule(), budget, &audit_log)
-            .map_err(|errors: CompileErrors| errors.to_string())?;
+        let compiled = Policy::compile_in(&modules, &data, &subject.rule(), budget, &audit_log, pace).await;
+        data.retire(pace).await;
+        let policy = compiled.map_err(|errors| errors.to_string())?;
         let mut problems = Vec::new();
         for package in packages_of(&policy) {
             let path = package.path.join(".");
@@ -99,6 +99,7 @@ impl BundleSet {
             }
         }
         if !problems.is_empty() {
+            policy.retire(pace).await;
             return Err(problems.join("\n"));
         }
         Ok(match subject {
@@ -159,7 +160,7 @@ impl BundleSet {
         self.0.iter().map(|(name, bundle)| (prefix(several, name), bundle.manifest.clone())).collect()
     }
 
-    fn merge(self) -> Result<(Vec<Module>, Data), String> {
+    async fn merge(self, pace: &Pace) -> Result<(Vec<Module>, Data), String> {
         let several = self.0.len() > 1;
         let (mut modules, mut data) = (Vec::new(), Data::default());
         for (name, bundle) in self.0 {
@@ -170,7 +171,7 @@ impl BundleSet {
                     .into_iter()
                     .map(|module| Module { path: format!("{prefix}{}", module.path), ..module }),
             );
-            data.merge(bundle.data).map_err(|error| format!("bundle `{name}`: {error}"))?;
+            data.merge_in(bundle.data, pace).await.map_err(|error| format!("bundle `{name}`: {error}"))?;
         }
         Ok((modules, data))
     }
@@ -181,9 +182,9 @@ fn prefix(several: bool, name: &str) -> String {
     if several { format!("{name}/") } else { String::new() }
 }
 
-fn with_manifests(mut data: Data, manifests: serde_json::Value) -> Result<Data, String> {
+async fn with_manifests(mut data: Data, manifests: serde_json::Value, pace: &Pace) -> Result<Data, String> {
     let manifests = Data::from_json(&manifests.to_string()).map_err(|error| error.to_string())?;
-    data.merge(manifests.at(&MANIFESTS)).map_err(|error| {
+    data.merge_in(manifests.at(&MANIFESTS), pace).await.map_err(|error| {
         format!("`data.{}` is the filter's own, for the bundles' manifests: {error}", MANIFESTS.join("."))
     })?;
     Ok(data)

@@ -14,7 +14,10 @@ use super::{
     read::{MANIFEST, parse_data},
     signature::is_signature,
 };
-use crate::policy::{Dialect, module_header};
+use crate::{
+    pace::{Pace, finish},
+    policy::{Dialect, module_header},
+};
 
 /// One file that goes into a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub fn pack_signed(
 fn content(files: &[SourceFile], revision: &str) -> Result<Vec<SourceFile>, String> {
     let files = files.iter().filter(|file| !is_signature(&file.path));
     let sources = files.clone().map(|file| (file.path.clone(), file.content.clone())).collect();
-    let (bundle, mut problems) = Bundle::from_files(&sources);
+    let (bundle, mut problems) = finish(Bundle::from_files(sources, &Pace::unhurried()));
     let mut owned = BTreeSet::new();
     let mut old = BTreeMap::new();
     let mut texts = BTreeMap::new();
@@ -74,7 +77,9 @@ fn content(files: &[SourceFile], revision: &str) -> Result<Vec<SourceFile>, Stri
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
-    for (folder, data) in files.clone().filter_map(|file| parse_data(&file.path, &file.content)) {
+    for (folder, data) in
+        files.clone().filter_map(|file| finish(parse_data(&file.path, &file.content, &Pace::unhurried())))
+    {
         // A folder is owned as a whole, so that a new key in its data needs no new root.
         match data {
             Ok(data) if folder.is_empty() => owned.extend(data.keys().into_iter().map(|key| vec![key])),

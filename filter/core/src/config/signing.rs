@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{Environment, bundle_source::substitute, node::Node};
 use crate::bundle::{KeyChoice, Verification, VerificationKey};
 
@@ -68,11 +70,10 @@ pub(super) fn check_signing(node: &Node<'_>, keys: &Keys<'_>) -> Option<Verifica
         }
         (true, false) => (vec![one], KeyChoice::Any),
         (false, true) => {
-            let ids = several.array();
-            if ids.is_empty() {
+            if several.raw().and_then(Value::as_array).is_some_and(Vec::is_empty) {
                 several.problem("at least one key is needed");
             }
-            (ids, KeyChoice::Any)
+            (several.array(), KeyChoice::Any)
         }
         (false, false) => {
             if keys.is_empty() {

@@ -87,7 +87,7 @@ pub async fn load(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) ->
         let (bytes, limits) = (&part.bytes, terms.limits);
         let read = match part.origin {
             Origin::SharedData { digest, issued_at: when } => {
-                if Digest::of(bytes) != digest {
+                if Digest::of_in(bytes, &pace).await != digest {
                     return Err(LoadError::Replaced);
                 }
                 issued_at.push(when);

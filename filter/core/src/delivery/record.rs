@@ -5,6 +5,8 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::pace::{Pace, finish};
+
 /// One policy, as all workers must see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveRecord {
@@ -57,6 +59,8 @@ pub struct Digest(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantine(Vec<Digest>);
 
+/// How much is digested before the work gives way.
+const CHUNK: usize = 32 << 10;
 /// How many quarantined bundles are remembered.
 const MAX_QUARANTINED: usize = 16;
 
@@ -118,8 +122,18 @@ impl Slot {
 impl Digest {
     /// Of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
+        finish(Self::of_in(bytes, &Pace::unhurried()))
+    }
+
+    /// As [`Self::of`], in slices.
+    pub async fn of_in(bytes: &[u8], pace: &Pace) -> Self {
+        let mut digest = Sha256::new();
+        for chunk in bytes.chunks(CHUNK) {
+            digest.update(chunk);
+            pace.give_way().await;
+        }
         let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(bytes) {
+        for byte in digest.finalize() {
             let _ = write!(hex, "{byte:02x}");
         }
         Self(hex)

@@ -4,13 +4,16 @@ use std::fmt;
 
 use regorus::{
     Value,
-    unstable::{Module as ParsedModule, Ref, Rule, RuleHead},
+    unstable::{Module as ParsedModule, Rule, RuleHead},
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, source_text::Checker};
-use crate::audit_log::AuditLog;
-use crate::rego::{AUDIT_LOG, Position, Program, RuleView, constant_path as static_path, position};
+use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, rule_by_rule, source_text::Checker};
+use crate::{
+    audit_log::AuditLog,
+    pace::{Pace, finish},
+    rego::{AUDIT_LOG, Position, Program, RuleId, RuleView, constant_path as static_path, position},
+};
 
 /// The path of the rule that decides: `data.hexr.authz.allow`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,10 +107,10 @@ impl fmt::Display for CompileErrors {
 
 impl std::error::Error for CompileErrors {}
 
-/// Modules that are parsed, and the paths that positions in them are told by.
+/// Modules that are parsed, and the packages that they are.
 pub(super) struct Parsed {
-    paths: Vec<String>,
-    modules: Vec<Ref<ParsedModule>>,
+    packages: Vec<Package>,
+    modules: Vec<ParsedModule>,
 }
 
 // === impl Parsed ===
@@ -117,32 +120,45 @@ impl Parsed {
     ///
     /// # Errors
     /// Every module that does not parse.
-    pub(super) fn new(modules: &[Module]) -> Result<Self, CompileErrors> {
-        let mut parsed = Self { paths: Vec::new(), modules: Vec::new() };
+    pub(super) async fn new(modules: &[Module], pace: &Pace) -> Result<Self, CompileErrors> {
+        let mut parsed = Self { packages: Vec::new(), modules: Vec::new() };
         let mut errors = Vec::new();
         let mut checker = Checker::new();
         for module in modules {
-            match parse(module, &mut checker) {
+            match parse(module, &mut checker, pace).await {
                 Ok((_, source)) => {
-                    parsed.paths.push(module.path.clone());
+                    let path = static_path(&source.package.refr);
+                    parsed.packages.push(Package { module: module.path.clone(), path });
                     parsed.modules.push(source);
                 }
                 Err(error) => errors.push(error),
             }
         }
-        CompileErrors::of(errors).map_or(Ok(parsed), Err)
+        match CompileErrors::of(errors) {
+            None => Ok(parsed),
+            Some(errors) => {
+                parsed.retire(pace).await;
+                Err(errors)
+            }
+        }
     }
 
     /// Compiles the modules over `data`.
     ///
     /// # Errors
     /// Everything that keeps them from fitting together, and from fitting to the data.
-    pub(super) fn compile(&self, data: &Data) -> Result<Program, CompileErrors> {
-        let mut errors: Vec<CompileError> = self.bare_rules().collect();
-        match Program::compile(&self.modules, data.value().clone()) {
+    pub(super) async fn compile(&self, data: &Data, pace: &Pace) -> Result<Program, CompileErrors> {
+        let mut errors = self.bare_rules(pace).await;
+        match Program::compile(&self.modules, data.value().clone(), pace).await {
             Ok(program) => {
-                errors.extend(self.data_over_rules(&program, data));
-                CompileErrors::of(errors).map_or(Ok(program), Err)
+                self.data_over_rules(&program, data, &mut errors, pace).await;
+                match CompileErrors::of(errors) {
+                    None => Ok(program),
+                    Some(errors) => {
+                        program.retire(pace).await;
+                        Err(errors)
+                    }
+                }
             }
             Err(problems) => {
                 errors.extend(problems.into_iter().map(|problem| self.refused(problem.at, problem.message)));
@@ -152,17 +168,17 @@ impl Parsed {
         }
     }
 
-    pub(super) fn packages(&self) -> Vec<Package> {
-        let package = |(path, module): (&String, &Ref<ParsedModule>)| Package {
-            module: path.clone(),
-            path: static_path(&module.package.refr),
-        };
-        self.paths.iter().zip(&self.modules).map(package).collect()
+    /// Takes what was parsed apart in slices, and leaves the packages.
+    pub(super) async fn retire(self, pace: &Pace) -> Vec<Package> {
+        for module in self.modules {
+            rule_by_rule::retire(module, pace).await;
+        }
+        self.packages
     }
 
     fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
         let part = |(rule, tried, all): (RuleView<'_>, usize, usize)| SlowPart {
-            module: self.paths.get(rule.at.module).cloned().unwrap_or_default(),
+            module: self.path(rule.at),
             line: usize::try_from(rule.at.line).unwrap_or(usize::MAX),
             message: format!(
                 "{tried} of the {all} definitions of `data.{}` are tried one by one, because they compare no field of \
@@ -174,40 +190,86 @@ impl Parsed {
         program.slow_rules().map(part).collect()
     }
 
+    fn path(&self, at: Position) -> String {
+        self.packages.get(at.module).map(|package| package.module.clone()).unwrap_or_default()
+    }
+
     fn refused(&self, at: Position, message: String) -> CompileError {
         CompileError::Refused {
-            path: self.paths.get(at.module).cloned().unwrap_or_default(),
+            path: self.path(at),
             line: usize::try_from(at.line).unwrap_or(usize::MAX),
             column: usize::try_from(at.column).unwrap_or(usize::MAX),
             message,
         }
     }
 
-    fn bare_rules(&self) -> impl Iterator<Item = CompileError> {
-        self.modules.iter().enumerate().flat_map(move |(module, source)| {
-            source.policy.iter().filter(|rule| is_bare(rule)).map(move |rule| {
-                let message =
-                    "this rule has neither a value nor a body: `allow := true`, or `allow if { ... }`";
-                self.refused(position(module, rule.span()), message.to_owned())
-            })
-        })
+    async fn bare_rules(&self, pace: &Pace) -> Vec<CompileError> {
+        let mut bare = Vec::new();
+        for (module, source) in self.modules.iter().enumerate() {
+            for rule in &source.policy {
+                pace.spend(1).await;
+                if is_bare(rule) {
+                    let message =
+                        "this rule has neither a value nor a body: `allow := true`, or `allow if { ... }`";
+                    bare.push(self.refused(position(module, rule.span()), message.to_owned()));
+                }
+            }
+        }
+        bare
     }
 
-    fn data_over_rules(&self, program: &Program, data: &Data) -> impl Iterator<Item = CompileError> {
-        program.rules().filter_map(move |rule| {
+    async fn data_over_rules(
+        &self,
+        program: &Program,
+        data: &Data,
+        errors: &mut Vec<CompileError>,
+        pace: &Pace,
+    ) {
+        for rule in program.rules() {
+            pace.spend(10).await;
             let path: Vec<String> = rule
                 .path
                 .iter()
                 .filter_map(|part| part.as_string().ok().map(|text| text.to_string()))
                 .collect();
-            let obstacle = data.obstacle(&path)?;
+            let Some(obstacle) = data.obstacle(&path) else { continue };
             let message = format!(
                 "the rule `data.{}` has base data in its way at `data.{}`: rename one of them",
                 path.join("."),
                 obstacle.join(".")
             );
-            Some(self.refused(rule.at, message))
-        })
+            errors.push(self.refused(rule.at, message));
+        }
+    }
+
+    /// What decides, where the policy looks no further into the past than it may.
+    async fn entry(
+        &self,
+        program: &Program,
+        data: &Data,
+        rule: &RulePath,
+        audit_log: &AuditLog,
+        pace: &Pace,
+    ) -> Result<RuleId, CompileErrors> {
+        if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
+            return Err(CompileErrors(vec![CompileError::ReservedData]));
+        }
+        let is_reserved = |path: &[Value]| path.first().is_some_and(|first| *first == Value::from(AUDIT_LOG));
+        for rule in program.rules() {
+            pace.spend(1).await;
+            if is_reserved(rule.path) {
+                return Err(CompileErrors(vec![CompileError::ReservedData]));
+            }
+        }
+        let Some(entry) = program.rule_at(&rule.segments) else {
+            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
+        };
+        let looks = program.looks(entry, pace).await;
+        let too_far = looks.into_iter().filter_map(|look| {
+            let message = audit_log.refuses(look)?;
+            Some(self.refused(look.at, message))
+        });
+        CompileErrors::of(too_far.collect()).map_or(Ok(entry), Err)
     }
 }
 
@@ -226,29 +288,35 @@ impl Policy {
         budget: Budget,
         audit_log: &AuditLog,
     ) -> Result<Self, CompileErrors> {
-        let parsed = Parsed::new(modules)?;
-        let program = parsed.compile(data)?;
-        if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
-            return Err(CompileErrors(vec![CompileError::ReservedData]));
-        }
-        let is_reserved = |path: &[Value]| path.first().is_some_and(|first| *first == Value::from(AUDIT_LOG));
-        if program.rules().any(|rule| is_reserved(rule.path)) {
-            return Err(CompileErrors(vec![CompileError::ReservedData]));
-        }
-        let Some(entry) = program.rule_at(&rule.segments) else {
-            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
+        finish(Self::compile_in(modules, data, rule, budget, audit_log, &Pace::unhurried()))
+    }
+
+    /// As [`Self::compile`], in slices.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub async fn compile_in(
+        modules: &[Module],
+        data: &Data,
+        rule: &RulePath,
+        budget: Budget,
+        audit_log: &AuditLog,
+        pace: &Pace,
+    ) -> Result<Self, CompileErrors> {
+        let parsed = Parsed::new(modules, pace).await?;
+        let program = match parsed.compile(data, pace).await {
+            Ok(program) => match parsed.entry(&program, data, rule, audit_log, pace).await {
+                Ok(entry) => Ok((parsed.slow_parts(&program), program, entry)),
+                Err(errors) => {
+                    program.retire(pace).await;
+                    Err(errors)
+                }
+            },
+            Err(errors) => Err(errors),
         };
-        let too_far = program.looks(entry).into_iter().filter_map(|look| {
-            let message = audit_log.refuses(look)?;
-            Some(parsed.refused(look.at, message))
-        });
-        match CompileErrors::of(too_far.collect()) {
-            Some(errors) => Err(errors),
-            None => {
-                let slow_parts = parsed.slow_parts(&program);
-                Ok(Self::new(program, rule.clone(), entry, budget, parsed.packages(), slow_parts))
-            }
-        }
+        let packages = parsed.retire(pace).await;
+        let (slow_parts, program, entry) = program?;
+        Ok(Self::new(program, rule.clone(), entry, budget, packages, slow_parts))
     }
 }
 
@@ -257,21 +325,22 @@ impl Policy {
 /// # Errors
 /// When the module does not parse.
 pub fn module_header(module: &Module) -> Result<(Vec<String>, Portable<'_>), CompileError> {
-    let (portable, parsed) = parse(module, &mut Checker::new())?;
+    let (portable, parsed) = finish(parse(module, &mut Checker::new(), &Pace::unhurried()))?;
     Ok((static_path(&parsed.package.refr), portable))
 }
 
-fn parse<'m>(
+async fn parse<'m>(
     module: &'m Module,
     checker: &mut Checker,
-) -> Result<(Portable<'m>, Ref<ParsedModule>), CompileError> {
-    checker.check(&module.text).map_err(|refused| CompileError::Refused {
+    pace: &Pace,
+) -> Result<(Portable<'m>, ParsedModule), CompileError> {
+    checker.check(&module.text, pace).await.map_err(|refused| CompileError::Refused {
         path: module.path.clone(),
         line: refused.line,
         column: 1,
         message: refused.message,
     })?;
-    Portable::parse(module).map_err(|error| CompileError::Parse(one_line(&error)))
+    Portable::parse(module, pace).await.map_err(|error| CompileError::Parse(one_line(&error)))
 }
 
 fn path_text(path: &[Value]) -> String {

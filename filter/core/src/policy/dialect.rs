@@ -4,14 +4,16 @@
 //! which only tools with all future keywords switched on take. The third becomes the second by an import on the line
 //! of the package, so that every position in errors but the end of that line stays the operator's own.
 
-use std::{
-    borrow::Cow,
-    num::{NonZeroU32, NonZeroUsize},
+use std::borrow::Cow;
+
+use regorus::unstable::{Module, Rule, Source};
+
+use super::{
+    compile::is_bare,
+    rule_by_rule::{limited_source, parse},
+    source_text::with_separators,
 };
-
-use regorus::unstable::{Module, Parser, Ref, Rule, Source};
-
-use super::{compile::is_bare, source_text::with_separators};
+use crate::pace::Pace;
 
 /// The versions of Rego.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +33,6 @@ pub struct Portable<'m> {
     pub text: Cow<'m, str>,
 }
 
-/// The largest module, which is far beyond what a bundle may hold.
-const MAX_BYTES: NonZeroUsize = non_zero(64 << 20);
-const MAX_LINES: NonZeroUsize = non_zero(4 << 20);
-/// Generated policies have long lines.
-const MAX_COLUMN: NonZeroU32 = NonZeroU32::MAX;
-
-const fn non_zero(number: usize) -> NonZeroUsize {
-    match NonZeroUsize::new(number) {
-        Some(number) => number,
-        None => NonZeroUsize::MIN,
-    }
-}
-
 /// One by one: since OPA has a keyword `not`, `import future.keywords` changes what a negation covers.
 const FUTURE_KEYWORDS: &str = " import future.keywords.contains import future.keywords.every import future.keywords.if \
      import future.keywords.in";
@@ -54,51 +43,54 @@ impl<'m> Portable<'m> {
     ///
     /// # Errors
     /// The parser's, for the bound dialect or for v1.
-    pub(crate) fn parse(module: &'m super::Module) -> anyhow::Result<(Self, Ref<Module>)> {
-        let path = &module.path;
+    pub(crate) async fn parse(module: &'m super::Module, pace: &Pace) -> anyhow::Result<(Self, Module)> {
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
-        let first = plain(module.dialect.unwrap_or(Dialect::V1));
+        let source = source(&module.path, &module.text, pace).await?;
+        let first = module.dialect.unwrap_or(Dialect::V1);
         // The error of the current dialect is the one to mend.
-        let error = match first.parse_at(path) {
-            Ok(parsed) => return Ok((first, parsed)),
+        let error = match parse(&source, first, pace).await {
+            Ok(parsed) => return Ok((plain(first), parsed)),
             Err(error) if module.dialect.is_some() => return Err(error),
             Err(error) => error,
         };
-        let with_keywords = with_future_keywords(&module.text)
-            .map(|text| Self { dialect: Dialect::V0, text: Cow::Owned(text) });
-        for candidate in std::iter::once(plain(Dialect::V0)).chain(with_keywords) {
-            if let Ok(parsed) = candidate.parse_at(path)
-                && !lacks_import(&parsed)
-            {
-                return Ok((candidate, parsed));
-            }
+        if let Some(parsed) = parse_complete(&source, pace).await {
+            return Ok((plain(Dialect::V0), parsed));
+        }
+        if let Some(text) = with_future_keywords(&module.text)
+            && let Some(parsed) = parse_complete(&self::source(&module.path, &text, pace).await?, pace).await
+        {
+            return Ok((Self { dialect: Dialect::V0, text: Cow::Owned(text) }, parsed));
         }
         Err(error)
     }
+}
 
-    /// Parses it under the operator's own path.
-    fn parse_at(&self, path: &str) -> anyhow::Result<Ref<Module>> {
-        let source = Source::from_contents_with_limits(
-            path.to_owned(),
-            with_separators(&self.text).into_owned(),
-            MAX_BYTES,
-            MAX_LINES,
-        )?;
-        let mut parser = Parser::new(&source)?;
-        parser.set_max_col(MAX_COLUMN);
-        if self.dialect == Dialect::V1 {
-            parser.enable_rego_v1()?;
-        }
-        Ok(Ref::new(parser.parse()?))
-    }
+async fn source(path: &str, text: &str, pace: &Pace) -> anyhow::Result<Source> {
+    let text = with_separators(text, pace).await.into_owned();
+    pace.give_way().await;
+    let source = limited_source(path, text)?;
+    pace.give_way().await;
+    Ok(source)
+}
+
+/// Parses v0; nothing where that fails, or OPA would ask for an import.
+async fn parse_complete(source: &Source, pace: &Pace) -> Option<Module> {
+    let parsed = parse(source, Dialect::V0, pace).await.ok()?;
+    if lacks_import(&parsed, pace).await { None } else { Some(parsed) }
 }
 
 /// Whether a module has what the parser lets pass in v0, and OPA does not without an import: a rule that is a bare name
 /// (in `allow if { ... }` it is the first of two rules), and `contains`.
-fn lacks_import(module: &Module) -> bool {
+async fn lacks_import(module: &Module, pace: &Pace) -> bool {
     let imports = module.imports.iter().any(|import| import.span.text().contains("future.keywords"));
     let contains = |rule: &Rule| rule.span().text().split_whitespace().nth(1) == Some("contains");
-    module.policy.iter().any(|rule| is_bare(rule) || (contains(rule) && !imports && !module.rego_v1))
+    for rule in &module.policy {
+        pace.spend(2).await;
+        if is_bare(rule) || (contains(rule) && !imports && !module.rego_v1) {
+            return true;
+        }
+    }
+    false
 }
 
 /// `text` with an import of all future keywords behind its package; nothing where no package is found.
@@ -145,12 +137,14 @@ fn skip_blank(text: &str, mut at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pace::finish;
 
     #[track_caller]
     fn check(text: &str, expect: Option<(Dialect, bool)>) {
         let module = super::super::Module { path: "a.rego".to_owned(), text: text.to_owned(), dialect: None };
-        let found =
-            Portable::parse(&module).ok().map(|(it, _)| (it.dialect, matches!(it.text, Cow::Owned(_))));
+        let found = finish(Portable::parse(&module, &Pace::unhurried()))
+            .ok()
+            .map(|(it, _)| (it.dialect, matches!(it.text, Cow::Owned(_))));
         assert_eq!(found, expect, "{text}");
     }
 

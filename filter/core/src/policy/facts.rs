@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use regorus::Value;
 
-use super::document::json;
+use super::data::json;
 use crate::{
     catalog::{Derived, Facts, Tool, query_text},
     denial::Denial,

@@ -2,8 +2,11 @@
 
 use regorus::Value;
 
-use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed, document::json};
-use crate::rego::{Asked, Halt, Program, term_text};
+use super::{CompileErrors, Data, DataError, Module, Package, compile::Parsed, data::json};
+use crate::{
+    pace::{Pace, finish},
+    rego::{Asked, Halt, Program, term_text},
+};
 
 /// Compiled modules over base data.
 #[derive(Debug)]
@@ -55,8 +58,10 @@ impl Library {
     /// # Errors
     /// As [`super::Policy::compile`], but no rule has to be there.
     pub fn compile(modules: &[Module], data: &Data) -> Result<Self, CompileErrors> {
-        let parsed = Parsed::new(modules)?;
-        Ok(Self { program: parsed.compile(data)?, modules: parsed.packages() })
+        let pace = Pace::unhurried();
+        let parsed = finish(Parsed::new(modules, &pace))?;
+        let program = finish(parsed.compile(data, &pace))?;
+        Ok(Self { program, modules: finish(parsed.retire(&pace)) })
     }
 
     /// The rule at `path` below `data`.

@@ -7,6 +7,7 @@ use regorus::Value;
 
 use super::{Outcome, Text, document::InputField};
 use crate::{
+    pace::Pace,
     rego::{Clock, Dependence},
     timestamp::Timestamp,
 };
@@ -73,6 +74,15 @@ impl Memory {
     pub(super) fn remember(&self, key: Key, identity: Value, outcome: &Outcome) {
         if let Ok(mut decisions) = self.decisions.try_borrow_mut() {
             decisions.put(key, Remembered { _identity: identity, outcome: outcome.clone() });
+        }
+    }
+
+    /// Takes it apart in slices.
+    pub(super) async fn retire(self, pace: &Pace) {
+        let mut decisions = self.decisions.into_inner();
+        while let Some(decision) = decisions.pop_lru() {
+            drop(decision);
+            pace.spend(5).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's policy, compiled, and its answer for one input. Only this module knows the Rego evaluator.
 
 mod compile;
+mod data;
 mod dialect;
 mod document;
 mod facts;
@@ -8,13 +9,16 @@ mod library;
 mod memory;
 mod number_text;
 mod outcome;
+mod rule_by_rule;
 mod source_text;
 mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
+pub(crate) use data::retire;
+pub use data::{Data, DataError};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
-pub use document::{Data, DataError, Text};
+pub use document::Text;
 pub use facts::FurtherFields;
 pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
@@ -31,6 +35,7 @@ use crate::{
     catalog::{Derived, Operation},
     denial::Denial,
     identity::Identity,
+    pace::Pace,
     rego::{Asked, Evaluated, Halt, Program},
     request::Request,
     timestamp::Timestamp,
@@ -236,6 +241,14 @@ impl Policy {
             packages,
             slow_parts,
         }
+    }
+
+    /// Takes it apart in slices, with its data where nobody else has that.
+    pub async fn retire(self, pace: &Pace) {
+        if let Some(memory) = self.memory {
+            memory.retire(pace).await;
+        }
+        self.program.retire(pace).await;
     }
 
     fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Evaluated, Denial> {

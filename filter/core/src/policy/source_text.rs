@@ -15,6 +15,7 @@ use self::{
     tokens::{Token, TokenKind, Tokens},
 };
 use super::number_text;
+use crate::pace::Pace;
 
 /// The deepest nesting of brackets, and of minus signs before something else than a number.
 const MAX_NESTING: usize = 12;
@@ -73,7 +74,7 @@ impl Checker {
     }
 
     /// Checks what can be told of a module from its text alone.
-    pub(crate) fn check(&mut self, text: &str) -> Result<(), Refused> {
+    pub(crate) async fn check(&mut self, text: &str, pace: &Pace) -> Result<(), Refused> {
         // The parser takes it for the end.
         if let Some((before, _)) = text.split_once('\0') {
             let line = 1 + before.matches('\n').count();
@@ -82,6 +83,7 @@ impl Checker {
         let mut reading = Reading::new(self);
         for token in Tokens::new(text) {
             reading.token(&token)?;
+            pace.spend(1).await;
         }
         reading.end_of_line(text.len())
     }

@@ -4,6 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    rc::Rc,
 };
 
 use regorus::Value;
@@ -13,60 +14,76 @@ use super::{
     depend::Dependence,
     index::{Constraints, Index, Key, is_indexable},
     ir::{
-        Call, Callee, Definition, Hop, Operand, Outcome, Pattern, Rule, RuleId, RuleKind, Scan, Slot, Step,
+        Call, Callee, Definition, Hop, Operand, Outcome, Pattern, RuleId, RuleKind, Scan, Slot, Step,
         StepKind,
     },
     machine::{member, walk},
+    retire,
 };
+use crate::pace::Pace;
 
 /// How far rules are followed into the rules that they need.
 const MAX_DEPTH: usize = 4;
 /// The most constants that one key is compared with.
 const MAX_CONSTANTS: usize = 1024;
 
+/// What it takes to read a step.
+const UNITS_PER_STEP: usize = 5;
 /// How much work the value of a rule that depends on nothing may take.
 const CONSTANT_WORK: u64 = 20_000;
 /// How much all of them may take.
 const CONSTANTS_WORK: u64 = 10_000_000;
-/// How many steps are read, again and again where rules need one another. Without an index a policy is only slower.
+/// How many steps are read. Without an index a policy is only slower.
 const MAX_STEPS: usize = 20_000_000;
 
 /// The indexes of a program's rules, for those that gain by one.
-pub(super) fn indexes(program: &Program) -> Vec<Option<Index>> {
+pub(super) async fn indexes(program: &Program, pace: &Pace) -> Vec<Option<Index>> {
     let reader = Reader {
         program,
+        pace,
         constants: RefCell::default(),
+        needed: RefCell::default(),
         work_left: Cell::new(CONSTANTS_WORK),
         steps_left: Cell::new(MAX_STEPS),
     };
-    let index = |rule: &Rule| {
-        let constraints: Vec<Constraints> =
-            rule.definitions.iter().map(|definition| reader.definition(definition, 0)).collect();
-        Index::new(&constraints)
-    };
-    program.rules.iter().map(index).collect()
+    let mut indexes = Vec::new();
+    for rule in &program.rules {
+        let mut constraints: Vec<Constraints> = Vec::new();
+        for definition in &rule.definitions {
+            constraints.push(reader.definition(definition, 0).await);
+        }
+        indexes.push(Index::new(&constraints, pace).await);
+        retire::all(constraints, pace).await;
+    }
+    indexes
 }
 
 struct Reader<'a> {
     program: &'a Program,
+    pace: &'a Pace,
     /// The values of rules that depend on nothing, as far as they were asked for.
     constants: RefCell<HashMap<RuleId, Option<Value>>>,
+    needed: RefCell<Needed>,
     /// How much work the values of such rules may still take.
     work_left: Cell<u64>,
     /// How many steps may still be read.
     steps_left: Cell<usize>,
 }
 
+/// What is needed for a rule to hold, read at a depth.
+type Needed = HashMap<(RuleId, usize), Option<Rc<Constraints>>>;
+
 /// The keys that locals stand for.
 type Aliases = HashMap<Slot, Key>;
 
 impl Reader<'_> {
-    fn definition(&self, definition: &Definition, depth: usize) -> Constraints {
+    async fn definition(&self, definition: &Definition, depth: usize) -> Constraints {
         let mut constraints = Constraints::new();
         let steps = &definition.body.block.steps;
         let cost = steps.len() + definition.parameters.len() + 1;
         let Some(steps_left) = self.steps_left.get().checked_sub(cost) else { return constraints };
         self.steps_left.set(steps_left);
+        self.pace.spend(UNITS_PER_STEP * cost).await;
         if !definition.otherwise.is_empty() || definition.body.prints {
             return constraints;
         }
@@ -85,12 +102,12 @@ impl Reader<'_> {
             }
         }
         for step in steps {
-            self.step(step, &mut aliases, &mut constraints, depth);
+            self.step(step, &mut aliases, &mut constraints, depth).await;
         }
         constraints
     }
 
-    fn step(&self, step: &Step, aliases: &mut Aliases, constraints: &mut Constraints, depth: usize) {
+    async fn step(&self, step: &Step, aliases: &mut Aliases, constraints: &mut Constraints, depth: usize) {
         match &step.kind {
             StepKind::Match(Pattern::Bind(slot), operand) => {
                 if let Some(key) = key_of(operand, aliases) {
@@ -105,8 +122,8 @@ impl Reader<'_> {
                     }
                 }
             }
-            StepKind::Truthy(operand) => self.truthy(operand, aliases, constraints, depth),
-            StepKind::Call(call) => self.call(call, aliases, constraints, depth),
+            StepKind::Truthy(operand) => self.truthy(operand, aliases, constraints, depth).await,
+            StepKind::Call(call) => self.call(call, aliases, constraints, depth).await,
             StepKind::Scan(scan) => self.scan(scan, aliases, constraints),
             StepKind::Match(..)
             | StepKind::Not(_)
@@ -116,13 +133,19 @@ impl Reader<'_> {
         }
     }
 
-    fn truthy(&self, operand: &Operand, aliases: &Aliases, constraints: &mut Constraints, depth: usize) {
+    async fn truthy(
+        &self,
+        operand: &Operand,
+        aliases: &Aliases,
+        constraints: &mut Constraints,
+        depth: usize,
+    ) {
         match operand {
             Operand::Rule(id) if depth < MAX_DEPTH => {
-                let of_rule = self.program.rules.get(*id).and_then(|rule| self.needed_by(rule, depth + 1));
-                for (key, values) in of_rule.into_iter().flatten() {
+                let of_rule = self.needed_by(*id, depth + 1).await;
+                for (key, values) in of_rule.iter().flat_map(|needed| &**needed) {
                     // A rule has no arguments.
-                    constrain(constraints, key, values);
+                    constrain(constraints, key.clone(), values.clone());
                 }
             }
             // `{"a", "b"}[input.role]`: what the collection has there must not be false.
@@ -139,7 +162,7 @@ impl Reader<'_> {
         }
     }
 
-    fn call(&self, call: &Call, aliases: &Aliases, constraints: &mut Constraints, depth: usize) {
+    async fn call(&self, call: &Call, aliases: &Aliases, constraints: &mut Constraints, depth: usize) {
         let is_test = matches!(call.result, Outcome::Truthy);
         match (&call.callee, call.arguments.as_slice()) {
             (Callee::Builtin(builtin), [value, collection])
@@ -152,15 +175,16 @@ impl Reader<'_> {
                 }
             }
             (Callee::Function(id), arguments) if is_test && depth < MAX_DEPTH => {
-                let of_function =
-                    self.program.rules.get(*id).and_then(|rule| self.needed_by(rule, depth + 1));
-                for (key, values) in of_function.into_iter().flatten() {
+                let of_function = self.needed_by(*id, depth + 1).await;
+                for (key, values) in of_function.iter().flat_map(|needed| &**needed) {
                     let key = match key {
-                        Key::Argument(at) => arguments.get(at).and_then(|argument| key_of(argument, aliases)),
-                        Key::Input(_) => Some(key),
+                        Key::Argument(at) => {
+                            arguments.get(*at).and_then(|argument| key_of(argument, aliases))
+                        }
+                        Key::Input(_) => Some(key.clone()),
                     };
                     if let Some(key) = key {
-                        constrain(constraints, key, values);
+                        constrain(constraints, key, values.clone());
                     }
                 }
             }
@@ -180,7 +204,17 @@ impl Reader<'_> {
     }
 
     /// What must be for a rule to have a value that is not false: what all its definitions have in common.
-    fn needed_by(&self, rule: &Rule, depth: usize) -> Option<Constraints> {
+    async fn needed_by(&self, id: RuleId, depth: usize) -> Option<Rc<Constraints>> {
+        if let Some(known) = self.needed.borrow().get(&(id, depth)) {
+            return known.clone();
+        }
+        let needed = self.read_needed_by(id, depth).await.map(Rc::new);
+        self.needed.borrow_mut().insert((id, depth), needed.clone());
+        needed
+    }
+
+    async fn read_needed_by(&self, id: RuleId, depth: usize) -> Option<Constraints> {
+        let rule = self.program.rules.get(id)?;
         if rule.kind == RuleKind::Partial
             || rule.default.as_ref().is_some_and(|default| !gives_false(default))
         {
@@ -188,7 +222,8 @@ impl Reader<'_> {
         }
         let mut common: Option<Constraints> = None;
         for definition in rule.definitions.iter().filter(|definition| !gives_false(definition)) {
-            let own = self.definition(definition, depth);
+            // Rules are followed through rules: what is needed of one is a future in the future of the other.
+            let own = Box::pin(self.definition(definition, depth)).await;
             common = Some(match common {
                 None => own,
                 Some(mut common) => {
@@ -272,23 +307,23 @@ fn constrain(constraints: &mut Constraints, key: Key, values: Vec<Value>) {
     }
 }
 
-/// What `in` looks for in a collection.
+/// What `in` looks for in a collection; nothing where that is too much.
 fn items_of(collection: &Value) -> Option<Vec<Value>> {
     match collection {
-        Value::Array(items) => Some(items.iter().cloned().collect()),
-        Value::Set(items) => Some(items.iter().cloned().collect()),
-        Value::Object(fields) => Some(fields.values().cloned().collect()),
+        Value::Array(items) if items.len() <= MAX_CONSTANTS => Some(items.iter().cloned().collect()),
+        Value::Set(items) if items.len() <= MAX_CONSTANTS => Some(items.iter().cloned().collect()),
+        Value::Object(fields) if fields.len() <= MAX_CONSTANTS => Some(fields.values().cloned().collect()),
         _ => None,
     }
 }
 
-/// The keys at which a collection has something that is not false.
+/// The keys at which a collection has something that is not false; nothing where it is too large.
 fn keys_of(collection: &Value) -> Option<Vec<Value>> {
     match collection {
-        Value::Set(items) => {
+        Value::Set(items) if items.len() <= MAX_CONSTANTS => {
             Some(items.iter().filter(|item| **item != Value::Bool(false)).cloned().collect())
         }
-        Value::Object(fields) => Some(
+        Value::Object(fields) if fields.len() <= MAX_CONSTANTS => Some(
             fields
                 .iter()
                 .filter(|(_, value)| **value != Value::Bool(false))

@@ -9,8 +9,10 @@ use super::{
     ir::{Callee, Definition, Operand, Outcome, Pattern, Rule, Slot, StepKind},
     names::Tree,
     recursion::Needs,
+    retire,
     visit::{self, Part},
 };
+use crate::pace::Pace;
 
 /// How a value depends on the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,27 +74,34 @@ impl Dependence {
 }
 
 /// What each rule depends on, with what the rules that it needs depend on.
-pub(super) fn dependences(rules: &[Rule], needs: &Needs) -> Vec<Dependence> {
-    let mut found: Vec<Dependence> = rules.iter().map(own).collect();
+pub(super) async fn dependences(rules: &[Rule], needs: &Needs, pace: &Pace) -> Vec<Dependence> {
+    let mut found = Vec::new();
+    for rule in rules {
+        found.push(own(rule, pace).await);
+    }
     found.resize(needs.edges.len(), Dependence::default());
-    let users = needs.reversed();
-    let mut pending: Vec<usize> = needs.in_order();
+    let users = needs.reversed(pace).await;
+    let mut pending: Vec<usize> = needs.in_order(pace).await;
     pending.reverse();
     while let Some(id) = pending.pop() {
         let Some(dependence) = found.get(id).cloned() else { continue };
+        pace.spend(2).await;
         for user in users.get(id).into_iter().flatten() {
+            pace.spend(5).await;
             if found.get_mut(*user).is_some_and(|user| user.add(&dependence)) {
                 pending.push(*user);
             }
         }
     }
     found.truncate(rules.len());
+    retire::all(users, pace).await;
     found
 }
 
-fn own(rule: &Rule) -> Dependence {
+async fn own(rule: &Rule, pace: &Pace) -> Dependence {
     let mut dependence = Dependence::default();
     for definition in rule.definitions.iter().chain(&rule.default) {
+        pace.spend(3 * visit::units(definition)).await;
         dependence.clock = dependence.clock.max(clock_of(definition));
         visit::definition(definition, &mut |part| match part {
             Part::Operand(Operand::Input(path)) => {

@@ -13,7 +13,9 @@ use super::{
         Replacement, Rule, RuleKind, Scan, Slot, StepKind,
     },
     recursion::Needs,
+    visit,
 };
+use crate::pace::Pace;
 
 /// The most levels that rules may add to what documents have.
 pub(super) const MAX_HEIGHT: usize = 400;
@@ -41,12 +43,13 @@ const FLAT: &[&str] = &[
 ];
 
 /// The rules whose values may be nested too deep. There is no recursion among `rules`.
-pub(super) fn too_high(rules: &[Rule], needs: &Needs) -> Vec<Problem> {
+pub(super) async fn too_high(rules: &[Rule], needs: &Needs, pace: &Pace) -> Vec<Problem> {
     let mut heights = Heights { of: vec![0; needs.edges.len()], locals: Vec::new(), rules: rules.len() };
     let mut problems = Vec::new();
-    for vertex in needs.in_order() {
+    for vertex in needs.in_order(pace).await {
+        pace.spend(1).await;
         let height = match rules.get(vertex) {
-            Some(rule) => heights.rule(rule),
+            Some(rule) => heights.rule(rule, pace).await,
             None => {
                 let below = needs.edges.get(vertex).into_iter().flatten();
                 below.map(|vertex| heights.of(*vertex)).max().unwrap_or(0).saturating_add(1)
@@ -103,9 +106,13 @@ impl Heights {
         self.of.get(vertex).copied().unwrap_or(0)
     }
 
-    fn rule(&mut self, rule: &Rule) -> usize {
-        let definitions = rule.definitions.iter().chain(&rule.default);
-        definitions.map(|definition| self.definition(definition, rule.kind)).max().unwrap_or(0)
+    async fn rule(&mut self, rule: &Rule, pace: &Pace) -> usize {
+        let mut highest = 0;
+        for definition in rule.definitions.iter().chain(&rule.default) {
+            pace.spend(visit::units(definition)).await;
+            highest = highest.max(self.definition(definition, rule.kind));
+        }
+        highest
     }
 
     fn definition(&mut self, definition: &Definition, kind: RuleKind) -> usize {

@@ -11,7 +11,8 @@ use std::{
 use regorus::Value;
 use rustc_hash::{FxBuildHasher, FxHasher};
 
-use super::machine::walk;
+use super::{machine::walk, retire};
+use crate::pace::Pace;
 
 /// The most combinations of constants under which one definition is entered.
 const MAX_ENTRIES: usize = 64;
@@ -19,6 +20,9 @@ const MAX_ENTRIES: usize = 64;
 const MAX_GROUPS: usize = 16;
 /// Fewer definitions are evaluated faster than looked up.
 const MIN_DEFINITIONS: usize = 6;
+/// What it takes to enter a definition, and for each of its entries.
+const UNITS_PER_DEFINITION: usize = 10;
+const UNITS_PER_ENTRY: usize = 3;
 
 /// A value that definitions are told apart by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,15 +61,16 @@ struct Group {
 
 impl Index {
     /// An index over definitions with these constraints; nothing where it would be of no use.
-    pub(super) fn new(constraints: &[Constraints]) -> Option<Self> {
+    pub(super) async fn new(constraints: &[Constraints], pace: &Pace) -> Option<Self> {
         if constraints.len() < MIN_DEFINITIONS || constraints.iter().all(Constraints::is_empty) {
             return None;
         }
-        let chosen: Vec<Vec<&Key>> = choose_keys(constraints);
+        let chosen: Vec<Vec<&Key>> = choose_keys(constraints, pace).await;
         let mut index = Self { keys: Vec::new(), groups: Vec::new(), always: Vec::new() };
         let mut key_ids: BTreeMap<&Key, usize> = BTreeMap::new();
         let mut group_ids: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
         for (id, (constraints, chosen)) in (0_u32..).zip(constraints.iter().zip(chosen)) {
+            pace.spend(UNITS_PER_DEFINITION).await;
             if chosen.is_empty() {
                 index.always.push(id);
                 continue;
@@ -96,6 +101,7 @@ impl Index {
                 index.groups.len() - 1
             });
             for tuple in tuples {
+                pace.spend(UNITS_PER_ENTRY).await;
                 if let Some(group) = index.groups.get_mut(at) {
                     let entry = group.entries.entry(tuple).or_default();
                     if entry.last() != Some(&id) {
@@ -105,6 +111,16 @@ impl Index {
             }
         }
         Some(index)
+    }
+
+    /// Takes it apart in slices.
+    pub(super) async fn retire(self, pace: &Pace) {
+        for (_, constants) in self.keys {
+            retire::all(constants.by_hash, pace).await;
+        }
+        for group in self.groups {
+            retire::all(group.entries, pace).await;
+        }
     }
 
     /// How many definitions are evaluated whatever the input is.
@@ -137,28 +153,15 @@ impl Index {
 
 /// The keys by which each definition is entered: as many as give few enough combinations, those with the fewest
 /// constants first.
-fn choose_keys(constraints: &[Constraints]) -> Vec<Vec<&Key>> {
-    let mut chosen: Vec<Vec<&Key>> = constraints
-        .iter()
-        .map(|constraints| {
-            let mut by_count: Vec<(&Key, usize)> =
-                constraints.iter().map(|(key, values)| (key, values.len())).collect();
-            by_count.sort_by_key(|(_, count)| *count);
-            let mut entries = 1_usize;
-            let mut keys: Vec<&Key> = by_count
-                .into_iter()
-                .take_while(|(_, count)| {
-                    entries = entries.saturating_mul(*count);
-                    entries <= MAX_ENTRIES
-                })
-                .map(|(key, _)| key)
-                .collect();
-            keys.sort_unstable();
-            keys
-        })
-        .collect();
+async fn choose_keys<'c>(constraints: &'c [Constraints], pace: &Pace) -> Vec<Vec<&'c Key>> {
+    let mut chosen: Vec<Vec<&Key>> = Vec::new();
     let mut sizes: BTreeMap<Vec<&Key>, usize> = BTreeMap::new();
-    chosen.iter().for_each(|keys| *sizes.entry(keys.clone()).or_default() += 1);
+    for constraints in constraints {
+        pace.spend(UNITS_PER_DEFINITION).await;
+        let keys = selective_keys(constraints);
+        *sizes.entry(keys.clone()).or_default() += 1;
+        chosen.push(keys);
+    }
     if sizes.len() > MAX_GROUPS {
         // Too many ways to look up: the rare ones are entered by one key only, the one that most have.
         let mut by_size: Vec<(usize, Vec<&Key>)> =
@@ -166,13 +169,35 @@ fn choose_keys(constraints: &[Constraints]) -> Vec<Vec<&Key>> {
         by_size.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
         let kept: Vec<Vec<&Key>> = by_size.into_iter().take(MAX_GROUPS).map(|(_, keys)| keys).collect();
         let mut uses: BTreeMap<&Key, usize> = BTreeMap::new();
-        chosen.iter().flatten().for_each(|key| *uses.entry(key).or_default() += 1);
+        for keys in &chosen {
+            pace.spend(UNITS_PER_DEFINITION).await;
+            keys.iter().for_each(|key| *uses.entry(key).or_default() += 1);
+        }
         for keys in chosen.iter_mut().filter(|keys| !kept.contains(keys)) {
+            pace.spend(UNITS_PER_DEFINITION).await;
             keys.sort_by_key(|key| std::cmp::Reverse(uses.get(*key).copied().unwrap_or(0)));
             keys.truncate(1);
         }
     }
     chosen
+}
+
+/// The keys of a definition that give few enough combinations.
+fn selective_keys(constraints: &Constraints) -> Vec<&Key> {
+    let mut by_count: Vec<(&Key, usize)> =
+        constraints.iter().map(|(key, values)| (key, values.len())).collect();
+    by_count.sort_by_key(|(_, count)| *count);
+    let mut entries = 1_usize;
+    let mut keys: Vec<&Key> = by_count
+        .into_iter()
+        .take_while(|(_, count)| {
+            entries = entries.saturating_mul(*count);
+            entries <= MAX_ENTRIES
+        })
+        .map(|(key, _)| key)
+        .collect();
+    keys.sort_unstable();
+    keys
 }
 
 // === impl Constants ===

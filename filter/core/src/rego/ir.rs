@@ -10,7 +10,7 @@ use super::{builtins::Builtin, counting::Choice, index::Index};
 /// A local variable of one rule body.
 pub(super) type Slot = usize;
 /// A rule: all definitions that share one path.
-pub(super) type RuleId = usize;
+pub(crate) type RuleId = usize;
 /// A place in the tree of packages and rules.
 pub(super) type NodeId = usize;
 

@@ -22,29 +22,29 @@ pub(crate) mod order;
 mod plan;
 mod recursion;
 mod resolve;
+mod retire;
 mod test_rule;
 mod text;
 mod visit;
 
 pub(crate) use calls::RecentCalls;
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
-pub(crate) use ir::Position;
+pub(crate) use ir::{Position, RuleId};
 pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
 pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
 
-use regorus::{
-    Value,
-    unstable::{Module, Ref},
-};
+use regorus::{Value, unstable::Module};
 
 use builtins::{Surroundings, Work};
-use ir::{Rule, RuleId};
+use ir::Rule;
 use machine::Machine;
 use names::Tree;
 use recursion::Needs;
+
+use crate::pace::Pace;
 
 /// Something that keeps modules from being compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,24 +108,34 @@ impl Program {
     /// # Errors
     /// Everything that OPA refuses too, but for types: unknown functions, variables without a value, recursion, rules
     /// that contradict each other.
-    pub(crate) fn compile(modules: &[Ref<Module>], data: Value) -> Result<Self, Vec<Problem>> {
-        let (tree, rules) = lower::lower(modules)?;
-        let needs = Needs::new(&rules, &tree);
-        let recursive = recursion::recursive(&rules, &needs, &tree);
-        if !recursive.is_empty() {
-            return Err(recursive);
+    pub(crate) async fn compile(modules: &[Module], data: Value, pace: &Pace) -> Result<Self, Vec<Problem>> {
+        let (tree, rules) = lower::lower(modules, pace).await?;
+        let needs = Needs::new(&rules, &tree, pace).await;
+        let mut problems = recursion::recursive(&rules, &needs, &tree, pace).await;
+        if problems.is_empty() {
+            problems = height::too_high(&rules, &needs, pace).await;
         }
-        let too_high = height::too_high(&rules, &needs);
-        if !too_high.is_empty() {
-            return Err(too_high);
+        if !problems.is_empty() {
+            retire::rules(rules, pace).await;
+            return Err(problems);
         }
-        let dependence = depend::dependences(&rules, &needs);
+        let dependence = depend::dependences(&rules, &needs, pace).await;
         let mut program = Self { rules, tree, data, dependence, needs: needs.edges };
-        let indexes = constraints::indexes(&program);
+        let indexes = constraints::indexes(&program, pace).await;
         for (rule, index) in program.rules.iter_mut().zip(indexes) {
             rule.index = index;
         }
         Ok(program)
+    }
+
+    /// Takes it apart in slices, with its data where nobody else has that.
+    pub(crate) async fn retire(self, pace: &Pace) {
+        let Self { rules, tree, data, dependence, needs } = self;
+        retire::rules(rules, pace).await;
+        retire::all(tree.nodes, pace).await;
+        retire::all(dependence, pace).await;
+        retire::all(needs, pace).await;
+        crate::policy::retire(data, pace).await;
     }
 
     /// The rule at `path` below `data`.
@@ -155,8 +165,8 @@ impl Program {
     }
 
     /// Where the rule's value depends on the calls of the recent past, and how far it looks back there.
-    pub(crate) fn looks(&self, rule: RuleId) -> Vec<Look> {
-        lookback::looks(self, rule)
+    pub(crate) async fn looks(&self, rule: RuleId, pace: &Pace) -> Vec<Look> {
+        lookback::looks(self, rule, pace).await
     }
 
     /// The value of a rule.

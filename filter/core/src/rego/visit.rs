@@ -1,8 +1,7 @@
 //! Visits every operand and every callee of compiled code, for the analyses.
 
 use super::ir::{
-    Block, Body, Callee, Collects, Definition, Hop, Operand, Outcome, Pattern, Replacement, Rule, Step,
-    StepKind,
+    Block, Body, Callee, Collects, Definition, Hop, Operand, Outcome, Pattern, Replacement, Step, StepKind,
 };
 
 /// A part of compiled code.
@@ -16,10 +15,10 @@ pub(super) enum Part<'p> {
 
 pub(super) type Visit<'v, 'p> = &'v mut dyn FnMut(Part<'p>);
 
-pub(super) fn rule<'p>(rule: &'p Rule, visit: Visit<'_, 'p>) {
-    for part in rule.definitions.iter().chain(&rule.default) {
-        definition(part, visit);
-    }
+/// What it takes to visit a definition.
+pub(super) fn units(definition: &Definition) -> usize {
+    let steps = |body: &Body| body.block.steps.len();
+    3 + 2 * (steps(&definition.body) + definition.otherwise.iter().map(steps).sum::<usize>())
 }
 
 /// The body for a known key is left out: it has the parts of the other.

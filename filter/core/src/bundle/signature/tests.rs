@@ -100,8 +100,8 @@ fn bundles_that_opa_signed() {
 fn why_bundles_are_refused() {
     let vectors = vectors();
     for (name, expect) in [
-        ("digests by MD5", "README.md: MD5 is broken"),
-        ("digests by SHA-1", "README.md: SHA-1 is broken"),
+        ("digests by MD5", ".manifest: MD5 is broken"),
+        ("digests by SHA-1", ".manifest: SHA-1 is broken"),
         ("no digest's algorithm", "README.md: no algorithm is named"),
         ("an unknown digest", "README.md: the algorithm `SHA-3` is not known"),
         ("half a digest", "README.md: this is not the file that was signed"),

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::pace::Pace;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Code,
@@ -10,6 +12,8 @@ enum Inside {
     RawString,
 }
 
+/// How much is read before the work gives way.
+const CHUNK: usize = 16 << 10;
 /// Words after which an expression is still to come.
 const EXPECTING: [&str; 10] = ["not", "in", "if", "else", "with", "as", "some", "every", "and", "or"];
 
@@ -17,13 +21,16 @@ const EXPECTING: [&str; 10] = ["not", "in", "if", "else", "with", "as", "some", 
 ///
 /// For the parser `input.role` on one line and `(x == 1)` on the next are a call; for OPA they are two expressions. The
 /// `;` takes the place of a blank, so that every position stays.
-pub(crate) fn with_separators(text: &str) -> Cow<'_, str> {
+pub(crate) async fn with_separators<'t>(text: &'t str, pace: &Pace) -> Cow<'t, str> {
     let mut separators = Vec::new();
     let (mut inside, mut open) = (Inside::Code, Vec::new());
     // Where the last word or sign of code ends, and whether its line has.
     let (mut end, mut line_has_ended) = (0, false);
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
+        if at.is_multiple_of(CHUNK) {
+            pace.give_way().await;
+        }
         let was_code = inside == Inside::Code;
         match (inside, byte) {
             (Inside::Code, b'#') => inside = Inside::Comment,
@@ -79,10 +86,11 @@ fn ends_an_expression(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pace::finish;
 
     #[track_caller]
     fn check_separated(text: &str, expect: &str) {
-        assert_eq!(with_separators(text), expect);
+        assert_eq!(finish(with_separators(text, &Pace::unhurried())), expect);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is refused by its text.
 
 use super::*;
+use crate::pace::finish;
 
 #[track_caller]
 fn check_line(text: &str, expect: Option<usize>) {
-    let refused = Checker::new().check(text).err();
+    let refused = finish(Checker::new().check(text, &Pace::unhurried())).err();
     let start: String = text.chars().take(200).collect();
     assert_eq!(refused.as_ref().map(|refused| refused.line), expect, "{refused:?}: {start}");
 }
@@ -75,7 +76,7 @@ fn what_is_read_again() {
         format!("package p\nx := {}{}1{}", "[".repeat(12), "1,\n".repeat(count), "]".repeat(12))
     };
     check_line(&wide(5_000), None);
-    let refused = Checker::new().check(&wide(20_000)).unwrap_err();
+    let refused = finish(Checker::new().check(&wide(20_000), &Pace::unhurried())).unwrap_err();
     assert!(refused.message.contains("again and again"), "{refused:?}");
     // Much text in few brackets, or behind the first.
     let object = |before: &str, after: &str| repeated(before, "\"k\": {\"a\": [1, 2]},\n", 100_000, after);
@@ -90,7 +91,7 @@ fn what_is_read_again() {
 fn modules_share_what_is_read_again() {
     let text = repeated("package p\n", &format!("x := {}1{}\n", "[".repeat(12), "]".repeat(12)), 1000, "");
     let mut checker = Checker::new();
-    let taken = (0..100).take_while(|_| checker.check(&text).is_ok()).count();
+    let taken = (0..100).take_while(|_| finish(checker.check(&text, &Pace::unhurried())).is_ok()).count();
     assert!((2..10).contains(&taken), "{taken}");
 }
 

@@ -2,6 +2,7 @@ use std::ops::RangeInclusive;
 
 use super::*;
 use crate::{
+    pace::{Pace, finish},
     policy::{Module, Portable},
     rego::{Asked, Halt, Program, RecentCalls},
 };
@@ -55,8 +56,9 @@ impl RecentCalls for Log {
 fn compile(rules: &str) -> Program {
     let text = format!("package p\n{rules}");
     let module = Module { path: "p.rego".to_owned(), text, dialect: None };
-    let (_, parsed) = Portable::parse(&module).unwrap();
-    Program::compile(&[parsed], Value::from_json_str(r#"{"limits": {"window": 40}}"#).unwrap()).unwrap()
+    let (_, parsed) = finish(Portable::parse(&module, &Pace::unhurried())).unwrap();
+    let data = Value::from_json_str(r#"{"limits": {"window": 40}}"#).unwrap();
+    finish(Program::compile(&[parsed], data, &Pace::unhurried())).unwrap()
 }
 
 /// What is asked, by which rules, and whether it is answered without documents.

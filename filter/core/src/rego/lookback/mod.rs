@@ -21,6 +21,7 @@ use super::{
     names::Tree,
     visit::{self, Part},
 };
+use crate::pace::Pace;
 
 /// A place where a policy looks into the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,16 +52,18 @@ const MAX_FUNCTIONS: usize = 10_000;
 const NOTHING_KNOWN: Bounds = Bounds { back_ns: None, whose: Whose::Anyone };
 
 /// Every place where the value of `entry` depends on the log, in the order of the text.
-pub(super) fn looks(program: &Program, entry: RuleId) -> Vec<Look> {
+pub(super) async fn looks(program: &Program, entry: RuleId, pace: &Pace) -> Vec<Look> {
     let mut reader = Reader { program, looks: Vec::new(), walks: Vec::new(), functions: 0 };
     let (mut pending, mut seen) = (vec![entry], HashSet::from([entry]));
     while let Some(id) = pending.pop() {
         // Functions are read where they are called, because what they look at may be an argument.
         let rule = program.rules.get(id).filter(|rule| !matches!(rule.kind, RuleKind::Function { .. }));
         for definition in rule.into_iter().flat_map(|rule| rule.definitions.iter().chain(&rule.default)) {
+            pace.spend(5 * visit::units(definition)).await;
             reader.definition(definition, HashMap::new());
         }
         for needed in program.needs.get(id).into_iter().flatten() {
+            pace.spend(1).await;
             // A package is gone through whatever stands in it.
             let is_package = program.rules.get(*needed).is_none();
             if (is_package || program.dependence(*needed).audit_log) && seen.insert(*needed) {

@@ -10,7 +10,7 @@ use std::{
 
 use regorus::{
     Value,
-    unstable::{Expr, Module, Ref, Rule as RuleSource, RuleBody, RuleHead},
+    unstable::{Expr, Module, Rule as RuleSource, RuleBody, RuleHead},
 };
 
 use self::definition::Draft;
@@ -20,7 +20,13 @@ use super::{
     ir::{Definition, Operand, Position, Rule, RuleKind},
     names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
     plan::MAX_EFFORT,
+    retire,
 };
+use crate::pace::Pace;
+
+/// What it takes to compile a definition, and each of its steps.
+const UNITS_PER_DEFINITION: usize = 20;
+const UNITS_PER_STEP: usize = 10;
 
 /// What is known when rules are compiled.
 #[derive(Clone, Copy)]
@@ -49,30 +55,38 @@ struct Head<'m> {
 ///
 /// # Errors
 /// Everything that keeps the modules from being compiled.
-pub(super) fn lower(modules: &[Ref<Module>]) -> Result<(Tree, Vec<Rule>), Vec<Problem>> {
+pub(super) async fn lower(modules: &[Module], pace: &Pace) -> Result<(Tree, Vec<Rule>), Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut heads = heads(modules);
-    fold_into_partial(&mut heads);
-    let (mut tree, declared, mut by_rule) = declare(modules, heads, &mut problems);
-    check_paths(&mut tree, &declared, &mut problems);
-    let names = names(modules, &mut problems);
+    let mut heads = heads(modules, pace).await;
+    fold_into_partial(&mut heads, pace).await;
+    let (tree, declared, by_rule) = declare(modules, heads, &mut problems, pace).await;
+    check_paths(&tree, &declared, &mut problems, pace).await;
+    let names = names(modules, &mut problems, pace).await;
     if !problems.is_empty() {
         return Err(problems);
     }
     let mut rules = Vec::new();
     let effort_left = Cell::new(MAX_EFFORT);
     let known = Known { names: &names, tree: &tree, declared: &declared, effort_left: &effort_left };
-    for (declared_rule, heads) in declared.iter().zip(by_rule.iter_mut()) {
-        rules.push(rule(declared_rule, heads, known, &mut problems));
+    for (declared_rule, heads) in declared.iter().zip(by_rule) {
+        rules.push(rule(declared_rule, heads, known, &mut problems, pace).await);
     }
-    if problems.is_empty() { Ok((tree, rules)) } else { Err(problems) }
+    retire::all(declared, pace).await;
+    retire::all(names, pace).await;
+    if problems.is_empty() {
+        return Ok((tree, rules));
+    }
+    retire::rules(rules, pace).await;
+    Err(problems)
 }
 
-fn heads(modules: &[Ref<Module>]) -> Vec<Head<'_>> {
+async fn heads<'m>(modules: &'m [Module], pace: &Pace) -> Vec<Head<'m>> {
     let mut heads = Vec::new();
     for (module, source) in modules.iter().enumerate() {
         let package = constant_path(&source.package.refr);
+        pace.spend(5).await;
         for rule in &source.policy {
+            pace.spend(5).await;
             let head = head_path(rule_reference(rule));
             let mut path = [package.as_slice(), &head.constant].concat();
             let mut keys = head.keys;
@@ -93,13 +107,17 @@ fn heads(modules: &[Ref<Module>]) -> Vec<Head<'_>> {
 }
 
 /// Makes definitions below a partial object a part of it: `p.a := 1` beside `p[x] := y`.
-fn fold_into_partial(heads: &mut [Head<'_>]) {
-    let objects: BTreeSet<Vec<String>> = heads
-        .iter()
-        .filter(|head| head.keys.len() > usize::from(head.is_set))
-        .map(|head| head.path.clone())
-        .collect();
+async fn fold_into_partial(heads: &mut [Head<'_>], pace: &Pace) {
+    let mut objects = BTreeSet::new();
+    for head in heads.iter().filter(|head| head.keys.len() > usize::from(head.is_set)) {
+        pace.spend(5).await;
+        objects.insert(head.path.clone());
+    }
+    if objects.is_empty() {
+        return;
+    }
     for head in heads {
+        pace.spend(10).await;
         let above = (0..head.path.len())
             .find(|length| head.path.get(..*length).is_some_and(|path| objects.contains(path)));
         if let Some(length) = above {
@@ -107,23 +125,28 @@ fn fold_into_partial(heads: &mut [Head<'_>]) {
             head.keys.splice(0..0, folded);
         }
     }
+    retire::all(objects, pace).await;
 }
 
-fn declare<'m>(
-    modules: &[Ref<Module>],
+async fn declare<'m>(
+    modules: &[Module],
     heads: Vec<Head<'m>>,
     problems: &mut Vec<Problem>,
+    pace: &Pace,
 ) -> (Tree, Vec<Declared>, Vec<Vec<Head<'m>>>) {
     let mut tree = Tree::new();
     for module in modules {
+        pace.spend(10).await;
         tree.ensure(&constant_path(&module.package.refr));
     }
     let mut by_path: BTreeMap<Vec<String>, Vec<Head<'m>>> = BTreeMap::new();
     for head in heads {
+        pace.spend(5).await;
         by_path.entry(head.path.clone()).or_default().push(head);
     }
     let (mut declared, mut by_rule) = (Vec::new(), Vec::new());
     for (path, heads) in by_path {
+        pace.spend(10 + heads.len() / 4).await;
         let mut kinds: Vec<RuleKind> = heads.iter().map(Head::kind).collect();
         kinds.dedup();
         let sets = heads.iter().filter(|head| head.is_set && head.keys.len() == 1).count();
@@ -155,8 +178,9 @@ fn declare<'m>(
 }
 
 /// A rule has a value, so nothing can stand below it.
-fn check_paths(tree: &mut Tree, declared: &[Declared], problems: &mut Vec<Problem>) {
+async fn check_paths(tree: &Tree, declared: &[Declared], problems: &mut Vec<Problem>, pace: &Pace) {
     for node in &tree.nodes {
+        pace.spend(1).await;
         let Some(rule) = node.rule.and_then(|rule| declared.get(rule)) else { continue };
         if let Some((name, _)) = node.children.first_key_value() {
             let path = rule.path.join(".");
@@ -170,25 +194,25 @@ fn check_paths(tree: &mut Tree, declared: &[Declared], problems: &mut Vec<Proble
     }
 }
 
-fn names(modules: &[Ref<Module>], problems: &mut Vec<Problem>) -> Vec<Names> {
+async fn names(modules: &[Module], problems: &mut Vec<Problem>, pace: &Pace) -> Vec<Names> {
     let mut rules: HashMap<Vec<String>, HashSet<String>> = HashMap::new();
     for module in modules {
-        let names = module
-            .policy
-            .iter()
-            .filter_map(|rule| head_path(rule_reference(rule)).constant.into_iter().next());
-        rules.entry(constant_path(&module.package.refr)).or_default().extend(names);
+        let of_package = rules.entry(constant_path(&module.package.refr)).or_default();
+        pace.spend(10).await;
+        for rule in &module.policy {
+            pace.spend(5).await;
+            of_package.extend(head_path(rule_reference(rule)).constant.into_iter().next());
+        }
     }
     let rules: HashMap<Vec<String>, Rc<HashSet<String>>> =
         rules.into_iter().map(|(package, names)| (package, Rc::new(names))).collect();
-    modules
-        .iter()
-        .enumerate()
-        .map(|(at, module)| {
-            let of_package = rules.get(&constant_path(&module.package.refr)).cloned().unwrap_or_default();
-            Names::new(at, module, of_package, problems)
-        })
-        .collect()
+    let mut names = Vec::new();
+    for (at, module) in modules.iter().enumerate() {
+        pace.spend(20).await;
+        let of_package = rules.get(&constant_path(&module.package.refr)).cloned().unwrap_or_default();
+        names.push(Names::new(at, module, of_package, problems));
+    }
+    names
 }
 
 // === impl Head ===
@@ -211,9 +235,15 @@ impl Head<'_> {
     }
 }
 
-fn rule(declared: &Declared, heads: &[Head<'_>], known: Known<'_>, problems: &mut Vec<Problem>) -> Rule {
+async fn rule(
+    declared: &Declared,
+    heads: Vec<Head<'_>>,
+    known: Known<'_>,
+    problems: &mut Vec<Problem>,
+    pace: &Pace,
+) -> Rule {
     let (mut definitions, mut default) = (Vec::new(), None);
-    for head in heads {
+    for head in &heads {
         let Some(names) = known.names.get(head.module) else { continue };
         match head.source {
             RuleSource::Default { args, value, .. } => {
@@ -225,10 +255,13 @@ fn rule(declared: &Declared, heads: &[Head<'_>], known: Known<'_>, problems: &mu
                 for (parameters, bodies) in definitions_of(source, bodies) {
                     let draft = Draft { head, names, known, parameters, bodies };
                     definitions.extend(draft.finish(problems));
+                    let steps = definitions.last().map_or(0, |last| last.body.block.steps.len());
+                    pace.spend(UNITS_PER_DEFINITION + steps * UNITS_PER_STEP).await;
                 }
             }
         }
     }
+    retire::all(heads, pace).await;
     let one_is_enough = give_one_constant(&definitions);
     let choice = Choice::of_rule(declared.kind, &definitions);
     Rule {
