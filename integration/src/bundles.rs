@@ -25,11 +25,21 @@ pub fn packed(files: &[(&str, &str)], revision: &str) -> Result<Bytes> {
 /// # Errors
 /// When it cannot be written.
 pub fn unchecked(module: &str) -> Result<Bytes> {
+    bundle_of(&[("authz.rego", module)])
+}
+
+/// A bundle of just these files, `.manifest` among them or not.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn bundle_of(files: &[(&str, &str)]) -> Result<Bytes> {
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    let mut header = tar::Header::new_gnu();
-    header.set_size(module.len() as u64);
-    header.set_mode(0o644);
-    archive.append_data(&mut header, "authz.rego", module.as_bytes())?;
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, path, content.as_bytes())?;
+    }
     Ok(archive.into_inner()?.finish()?.into())
 }
 

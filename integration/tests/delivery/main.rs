@@ -1,5 +1,9 @@
 //! How policies reach the workers of a real Envoy, and what keeps them from it.
 
+mod several;
+mod signed;
+mod tenants;
+
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
@@ -222,7 +226,12 @@ async fn the_embedded_policy_holds_until_the_first_bundle() -> Result<()> {
 async fn what_is_no_bundle_changes_nothing_and_is_logged_once() -> Result<()> {
     let server = ScriptedServer::start(serving("researcher")?).await?;
     let stack = start_with(server.address(), 2, |config| {
-        config.with_filter_config(|config| config["limits"] = serde_json::json!({"bundle_bytes": 100_000}))
+        config.with_filter_config(|config| {
+            config["limits"] = serde_json::json!({"bundle_bytes": 100_000});
+            config["services"]["bundles"]["response_header_timeout_seconds"] = 1.into();
+            // Without waiting, so that a slow answer is late soon.
+            config["bundles"]["authz"]["polling"]["long_polling_timeout_seconds"] = 0.into();
+        })
     })
     .await?;
     stack.wait_until_ready().await?;
@@ -237,6 +246,7 @@ async fn what_is_no_bundle_changes_nothing_and_is_logged_once() -> Result<()> {
         (Script::body(200, noise), "more than `limits.bundle_bytes` (100000)"),
         (Script::body(200, vec![0; 40 << 20]), "larger than Envoy buffers"),
         (Script::Reset, "the bundle server answered 503"),
+        (Script::Drip, "the bundle server answered 504"),
         (Script::body(200, unchecked("package hexr.authz\nallow if {")?), "authz.rego:2:11: "),
         (Script::body(200, unchecked("package other\nallow := true")?), "no rule `data.hexr.authz.allow`"),
     ] {
@@ -295,5 +305,56 @@ async fn a_304_out_of_nowhere_is_a_mistake() -> Result<()> {
     })
     .await?;
     assert_eq!(ask_as(&stack, "researcher").await?.as_deref(), Some("no_policy"));
+    Ok(())
+}
+
+/// An `ETag` that stays although the content changes, and one that changes although the content stays.
+#[tokio::test]
+async fn an_etag_that_lies() -> Result<()> {
+    let bundle = |role: &str| packed(&[("authz.rego", &allowing(role))], role);
+    let server = ScriptedServer::start(Script::body(404, "")).await?;
+    let stack = start(server.address(), 1).await?;
+    let answer = |etag, body| Script::Answer { status: 200, etag: Some(etag), body };
+    server.now(answer("\"1\"", bundle("researcher")?));
+    wait_for(&stack, "researcher", None).await?;
+    // The server says that nothing is new: what is decided by stays what it was.
+    server.now(answer("\"1\"", bundle("editor")?));
+    let before = server.asked();
+    eventually(PATIENCE, "two polls", async || (server.asked() >= before + 2).then_some(())).await?;
+    assert_eq!(ask_as(&stack, "researcher").await?, None);
+    // The same bytes under another name are no new bundle.
+    server.now(answer("\"2\"", bundle("researcher")?));
+    let before = server.asked();
+    eventually(PATIENCE, "two polls", async || (server.asked() >= before + 2).then_some(())).await?;
+    assert_eq!(stack.envoy.log_lines("generation 2").len(), 0);
+    server.now(answer("\"3\"", bundle("editor")?));
+    wait_for(&stack, "editor", None).await?;
+    Ok(())
+}
+
+/// The server holds the request until there is something new, so that nothing waits for the next poll.
+#[tokio::test]
+async fn an_update_comes_at_once_from_a_server_that_waits() -> Result<()> {
+    let bundle = |role: &str| -> Result<Script> {
+        let body = packed(&[("authz.rego", &allowing(role))], role)?;
+        Ok(Script::Waiting { etag: format!("\"{role}\""), body })
+    };
+    let server = ScriptedServer::start(bundle("researcher")?).await?;
+    let stack = start_with(server.address(), 2, |config| {
+        config.with_filter_config(|config| {
+            config["bundles"]["authz"]["polling"] = serde_json::json!({
+                "min_delay_seconds": 60, "max_delay_seconds": 60, "long_polling_timeout_seconds": 20});
+        })
+    })
+    .await?;
+    stack.wait_until_ready().await?;
+    for role in ["editor", "viewer", "researcher"] {
+        server.now(bundle(role)?);
+        let took = wait_for(&stack, role, None).await?;
+        println!("{role} after {took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}: polling alone would take a minute");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(server.asked() <= 8, "{} requests: it asks in a loop", server.asked());
     Ok(())
 }
