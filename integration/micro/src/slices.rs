@@ -11,7 +11,7 @@ use hexr_authz_core::{
     audit_log::AuditLog,
     bundle::{Bundle, BundleLimits, SourceFile, pack},
     delivery::Digest,
-    pace::{Pace, Slices, finish},
+    pace::{Pace, Slices},
     policy::{Budget, Policy, RulePath},
     timestamp::Timestamp,
 };
