@@ -38,7 +38,8 @@ pub fn unpack(
     verification: Option<&Verification>,
     now: Timestamp,
 ) -> Result<Vec<SourceFile>, BundleError> {
-    Ok(verified(finish(archive::unpack(bytes, limits, &Pace::unhurried()))?, verification, now)?)
+    let files = finish(archive::unpack(bytes, limits, &Pace::unhurried()))?;
+    Ok(verified(files, verification, now)?)
 }
 
 /// The files of a bundle that is not packed, likewise.

@@ -35,6 +35,23 @@ pub enum DataError {
     Conflict(String),
 }
 
+/// How deep brackets may be nested in YAML: its reader looks at all that are open with each token.
+const MAX_YAML_BRACKETS: i64 = 256;
+
+/// How many brackets are open at most, those in texts and comments among them.
+fn bracket_depth(text: &str) -> i64 {
+    let (mut depth, mut deepest) = (0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
 // === impl Data ===
 
 impl Default for Data {
@@ -76,6 +93,10 @@ impl Data {
     /// # Errors
     /// When it is not one.
     pub fn from_yaml(text: &str) -> Result<Self, DataError> {
+        if bracket_depth(text) > MAX_YAML_BRACKETS {
+            let problem = format!("brackets are nested deeper than {MAX_YAML_BRACKETS}; write this as JSON");
+            return Err(DataError::Syntax(problem));
+        }
         Self::new(Value::from_yaml_str(text))
     }
 
