@@ -51,8 +51,9 @@ class Texts:
         for text in texts:
             offsets.append(at)
             at += len(text)
+        # Most of what is looked up is not there, which shows at the first free slot: at least half of them are.
         slots = 1
-        while slots < len(texts) * 5 // 4:
+        while slots < len(texts) * 2:
             slots *= 2
         index = [0] * slots
         for number, text in enumerate(self.numbers):

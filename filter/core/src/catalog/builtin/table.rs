@@ -340,6 +340,13 @@ impl Speaks {
     pub(in crate::catalog) const NOTHING: Self = Self(0);
 }
 
+impl NameAt {
+    /// The place itself, as a number to remember it by.
+    pub(super) fn place(self) -> usize {
+        usize::try_from(self.0).unwrap_or_default()
+    }
+}
+
 fn name_at(offset: usize) -> Option<NameAt> {
     u32::try_from(offset).ok().map(NameAt)
 }
