@@ -131,6 +131,10 @@ class Table:
         for key in sorted(keys):
             self.texts.number(key)
         significant = len(self.texts.numbers)
+        # Custom verbs stand together, so that the filter sees by its numbers whether a node has any.
+        for piece in sorted({piece for api in apis for route in api.routes for piece in route.path}):
+            if piece.startswith(":"):
+                self.texts.number(piece)
         names = {route.name for api in apis for route in api.routes}
         names |= {name for api in apis for name in api.operations}
         if max(map(len, names)) > LONGEST_NAME:

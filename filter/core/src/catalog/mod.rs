@@ -78,9 +78,8 @@ impl Catalog {
                 }
             }
             if matches!(service.kind, Kind::BuiltIn) {
-                let site = |below| {
-                    Site::new(&table, builtin::of_service(&table, service.service.as_str(), below))
-                };
+                let site =
+                    |below| Site::new(&table, builtin::of_service(&table, service.service.as_str(), below));
                 built_in.insert(at, BuiltIn { at: site(false), below: site(true) });
             }
         }

@@ -1,7 +1,7 @@
 //! What is Google's own: custom verbs behind a colon, batches, gRPC, resources.
 
 use super::{
-    Asked, Outcome,
+    Asked, Outcome, cut,
     routes::{self, Route},
     table::Api,
     trie::{Fit, Piece, Pieces, TooMany},
@@ -55,9 +55,7 @@ impl<'p> Segments<'p> {
         }
         self.is_grpc = match request.told().content_type {
             Seen::Often => return Err(Ambiguity("it has more than one content type")),
-            Seen::Once(value) => {
-                value.get(..GRPC.len()).is_some_and(|head| head.eq_ignore_ascii_case(GRPC))
-            }
+            Seen::Once(value) => value.get(..GRPC.len()).is_some_and(|head| head.eq_ignore_ascii_case(GRPC)),
             Seen::Never => false,
         };
         self.is_too_long = self.split(request.raw_path(), path).is_err();
@@ -96,17 +94,20 @@ fn raw_verb<'p>(raw: &str, path: &'p str) -> Option<(&'p str, &'p str)> {
 
 /// The resource that a path names: what stands behind the version, without a verb.
 pub(super) fn resource(path: &str, has_verb: bool) -> Option<String> {
-    let path = if has_verb { path.rsplit_once(':')?.0 } else { path };
+    let path = if has_verb { without_verb(path)? } else { path };
     let mut rest = path.strip_prefix('/')?;
-    loop {
-        let (segment, after) = rest.split_once('/')?;
-        rest = after;
-        let is_version = segment
-            .strip_prefix('v')
-            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-        if is_version {
-            break;
+    while !rest.is_empty() {
+        let (segment, after) = cut(rest, b'/');
+        let is_version = matches!(segment.as_bytes(), [b'v', b'0'..=b'9', ..]);
+        if is_version && segment.len() < rest.len() {
+            return Some(after.to_owned());
         }
+        rest = after;
     }
-    Some(rest.to_owned())
+    None
+}
+
+/// A path until its last colon.
+pub(super) fn without_verb(path: &str) -> Option<&str> {
+    path.get(..path.bytes().rposition(|byte| byte == b':')?)
 }

@@ -22,12 +22,7 @@ pub(super) use self::{
     site::{Memory, Site},
     table::{Speaks, Table},
 };
-use self::{
-    query::Query,
-    routes::Route,
-    site::Member,
-    table::{Api, NameAt},
-};
+use self::{query::Query, routes::Route, site::Member, table::Api};
 use super::{
     body::BodyRule,
     operation::{Ambiguity, Derivation, Facts, UNKNOWN},
@@ -217,8 +212,8 @@ impl<'q> Asked<'q, '_> {
         };
         let model = route.model_at.and_then(|at| {
             let path = self.request.path();
-            let path = if route.has_verb { path.rsplit_once(':')?.0 } else { path };
-            path.split('/').nth(at + 1).map(unescaped)
+            let path = if route.has_verb { google::without_verb(path)? } else { path };
+            path.split('/').nth(at + 1).map(|model| unescaped(model).into_owned())
         });
         Facts { resource, model, tool: None }
     }
@@ -236,9 +231,20 @@ fn shared_name(table: &Table, apis: &Apis) -> Text {
     Text::new(if is_shared { table.text(first.service) } else { UNKNOWN })
 }
 
+/// A text until the first such byte, and what stands behind it.
+fn cut(text: &str, at: u8) -> (&str, &str) {
+    let place = text.bytes().position(|byte| byte == at);
+    let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place + 1..)?)));
+    parts.unwrap_or((text, ""))
+}
+
 /// A piece of a normal path with its last escapes decoded, where they are text.
-fn unescaped(piece: &str) -> String {
+fn unescaped(piece: &str) -> Cow<'_, str> {
+    if !piece.bytes().any(|byte| byte == b'%') {
+        return Cow::Borrowed(piece);
+    }
     // A plus is no space in a path.
     let piece = piece.replace('+', "%2B");
-    decoded(&piece).map_or_else(|_| piece.clone(), Cow::into_owned)
+    let text = decoded(&piece).map(Cow::into_owned);
+    Cow::Owned(text.unwrap_or(piece))
 }

@@ -143,8 +143,7 @@ impl Asked<'_, '_> {
                 return Err(Ambiguity("its signature names more or less than one credential"));
             }
         };
-        let scope = credential.map(|credential| credential.rsplit('/').nth(1).unwrap_or_default());
-        Ok(scope)
+        Ok(credential.map(|credential| last_but_one(credential).unwrap_or_default()))
     }
 
     /// A signature for another service than the one that is asked contradicts the request. It never chooses one.
@@ -153,6 +152,13 @@ impl Asked<'_, '_> {
         let Some(scope) = apis.peek().and(self.scope()?) else { return Ok(()) };
         check_scope(self.table, apis, scope)
     }
+}
+
+/// The last but one of the parts that slashes separate.
+fn last_but_one(credential: &str) -> Option<&str> {
+    let slash = |text: &str| text.bytes().rposition(|byte| byte == b'/');
+    let until = credential.get(..slash(credential)?)?;
+    until.get(slash(until).map_or(0, |at| at + 1)..)
 }
 
 /// What stands behind each `Credential=` that begins a part of an `Authorization`.

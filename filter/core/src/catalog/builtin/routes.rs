@@ -201,12 +201,7 @@ impl Route {
 }
 
 /// Whether a route's conditions hold, and the request names no key of another operation.
-fn hold(
-    asked: &Asked<'_, '_>,
-    api: &Api,
-    conditions: Option<usize>,
-    exclusive: usize,
-) -> Outcome<bool> {
+fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>, exclusive: usize) -> Outcome<bool> {
     let mut named = 0;
     if let Some(at) = conditions {
         let Some(list) = asked.table.conditions(at) else { return Ok(false) };

@@ -65,8 +65,11 @@ pub(super) fn resource(asked: &Asked<'_, '_>, api: &Api) -> Option<String> {
     } else {
         place.bucket?
     };
-    let key = place.key.map(super::unescaped);
-    Some(key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{key}")))
+    let Some(key) = place.key else { return Some(bucket.to_owned()) };
+    let key = super::unescaped(key);
+    let mut resource = String::with_capacity(bucket.len() + 1 + key.len());
+    resource.extend([bucket, "/", &key]);
+    Some(resource)
 }
 
 /// What stands before S3's own labels in a host, or before the operator's.

@@ -56,13 +56,12 @@ struct Known {
 
 impl Site {
     pub(in crate::catalog) fn new(table: &Table, apis: Apis) -> Self {
-        let members: Vec<Member> = apis
-            .read(table)
-            .map(|api| Member { service: Text::new(table.text(api.service)), api })
-            .collect();
+        let members: Vec<Member> =
+            apis.read(table).map(|api| Member { service: Text::new(table.text(api.service)), api }).collect();
         let speaks = members.iter().fold(Speaks::NOTHING, |speaks, member| speaks.or(member.api.speaks));
         let has_routes = |is_google: bool| {
-            let is_meant = |speaks: Speaks| speaks.any(Speaks::REST) && speaks.any(Speaks::GOOGLE) == is_google;
+            let is_meant =
+                |speaks: Speaks| speaks.any(Speaks::REST) && speaks.any(Speaks::GOOGLE) == is_google;
             members.iter().any(|member| is_meant(member.api.speaks))
         };
         let (has_google, has_plain) = (has_routes(true), has_routes(false));

@@ -185,17 +185,7 @@ impl Node {
             return None;
         }
         let number = piece.number(table)?;
-        let (mut low, mut high) = (0, self.numbers.len() / 2);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let candidate = table.number_at(self.numbers, middle * 2)?;
-            match candidate.cmp(&number) {
-                std::cmp::Ordering::Equal => return u24_at(self.children, middle * 3),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        None
+        u24_at(self.children, table.place_among(self.numbers, number)? * 3)
     }
 }
 
@@ -204,9 +194,7 @@ impl Node {
 impl Fit {
     /// Whether custom verbs hang at the node: `:query` behind a label.
     pub(super) fn has_verbs(&self, table: &Table) -> bool {
-        (0..self.numbers.len() / 2)
-            .filter_map(|at| table.number_at(self.numbers, at * 2))
-            .any(|number| table.text(number).starts_with(':'))
+        table.has_verb(self.numbers)
     }
 }
 
