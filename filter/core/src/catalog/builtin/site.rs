@@ -93,11 +93,10 @@ impl Memory {
     const LONGEST_HOST: usize = 253;
 
     pub(in crate::catalog) fn new() -> Self {
-        let empty = |_| None;
         Self {
-            hosts: RefCell::new((0..Self::PLACES).map(empty).collect()),
+            hosts: RefCell::new((0..Self::PLACES).map(|_| None).collect()),
             sites: RefCell::default(),
-            actions: RefCell::new((0..Self::PLACES).map(|_| None).collect()),
+            actions: RefCell::new(vec![None; Self::PLACES]),
         }
     }
 
@@ -107,7 +106,7 @@ impl Memory {
         let place = hosts.get_mut(place_of(host))?;
         match place {
             Some(known) if *known.host == *host => known.site.clone(),
-            _ => {
+            Some(_) | None => {
                 let site = hosts::find(table, host).map(|apis| self.site(table, apis));
                 if host.len() <= Self::LONGEST_HOST {
                     *place = Some(Known { host: host.into(), site: site.clone() });
@@ -128,7 +127,7 @@ impl Memory {
         let place = actions.get_mut(at.place() % Self::PLACES)?;
         match place {
             Some((known, name)) if *known == at => Some(name.clone()),
-            _ => {
+            Some(_) | None => {
                 let name = Text::new(table.name(at)?.as_str());
                 *place = Some((at, name.clone()));
                 Some(name)
