@@ -87,14 +87,21 @@ async fn decide(stack: &Stack, case: &Case) -> Result<Verdict> {
     let certificate = case.certificate().context("no certificate")?;
     let uris: Vec<&str> = certificate.uris.iter().map(String::as_str).collect();
     let request = case.request.as_ref().context("no request")?;
-    let headers: Vec<(&str, &[u8])> =
-        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let headers: Vec<(&str, &str)> =
+        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     for recent in &case.recent {
         make_calls(stack, case, recent).await?;
     }
     let before = stack.envoy.access_log().len();
     let mut connection = stack.agent_with(&uris)?.connect().await?;
-    let answer = connection.send_with(&request.method, &request.host, &request.path, &headers).await?;
+    let line = (request.method.as_str(), request.host.as_str(), request.path.as_str());
+    let answer = match &request.body {
+        Some(body) => connection.send_body(line, &headers, body, None).await?,
+        None => {
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            connection.send_with(line.0, line.1, line.2, &headers).await?
+        }
+    };
     let decision = if stack.exchange.take().is_empty() { Word::Deny } else { Word::Allow };
     let (logged, _) = eventually(PATIENCE, "the request's line in the access log", async || {
         stack.envoy.access_log().into_iter().nth(before)

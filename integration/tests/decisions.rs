@@ -144,7 +144,7 @@ async fn what_the_catalog_does_not_know_is_refused() -> Result<()> {
         ("POST", "storage.googleapis.com", QUERY, "unknown_action"),
         ("POST", "bigquery.googleapis.com.evil.example", QUERY, "unknown_service"),
         ("GET", BIGQUERY, QUERY, "unknown_action"),
-        ("POST", BIGQUERY, "/bigquery/v2/projects/p/jobs", "unknown_action"),
+        ("POST", BIGQUERY, "/bigquery/v2/projects/p/nothing", "unknown_action"),
         ("POST", BIGQUERY, "/bigquery/v2/projects/p/datasets/../queries", "ambiguous_request"),
         ("POST", BIGQUERY, "/bigquery/v2/projects/p/datasets/%2e%2e/queries", "ambiguous_request"),
         ("POST", BIGQUERY, "//bigquery/v2/projects/p/queries", "ambiguous_request"),

@@ -137,7 +137,7 @@ async fn envoy_refuses_a_wrong_configuration_and_names_every_mistake() -> Result
             config["identity"]["trust_domains"][0]["paths"] = serde_json::json!(["agent"]);
             config["decision"]["mode"] = "monitor".into();
             config["policy"]["modules"]["second.rego"] = "package second\nx :=".into();
-            config["catalog"]["services"][0]["hosts"] = serde_json::json!(["Host"]);
+            config["catalog"] = serde_json::json!({"services": [{"service": "aws_s3", "hosts": ["Host"]}]});
             config["limts"] = serde_json::json!({});
         })
     })

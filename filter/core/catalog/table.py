@@ -51,8 +51,9 @@ class Texts:
         for text in texts:
             offsets.append(at)
             at += len(text)
+        # Most of what is looked up is not there, which shows at the first free slot: at least half of them are.
         slots = 1
-        while slots < len(texts) * 5 // 4:
+        while slots < len(texts) * 2:
             slots *= 2
         index = [0] * slots
         for number, text in enumerate(self.numbers):
@@ -130,6 +131,10 @@ class Table:
         for key in sorted(keys):
             self.texts.number(key)
         significant = len(self.texts.numbers)
+        # Custom verbs stand together, so that the filter sees by its numbers whether a node has any.
+        for piece in sorted({piece for api in apis for route in api.routes for piece in route.path}):
+            if piece.startswith(":"):
+                self.texts.number(piece)
         names = {route.name for api in apis for route in api.routes}
         names |= {name for api in apis for name in api.operations}
         if max(map(len, names)) > LONGEST_NAME:

@@ -65,11 +65,13 @@ fn check(
 ) -> Result<()> {
     let catalog = Catalog::new(Vec::new(), OnUnknown::Deny);
     let mut count = Count::default();
+    let mut heads = Vec::with_capacity(recorded.len());
     for recorded in recorded {
         let expected = expected(recorded);
         let request = recorded.request()?;
         let first = catalog.derive(&request);
         count.needed_body += usize::from(matches!(first, Derivation::NeedsBody(_)));
+        heads.push(first.clone());
         let found = recorded.with_body(&catalog, &request, first);
         count.requests += 1;
         let told = || format!("{} {recorded}: {found:?}", recorded.label);
@@ -95,6 +97,10 @@ fn check(
     #[expect(clippy::cast_precision_loss, reason = "a share of a few thousand")]
     let share = count.exact as f64 / count.requests as f64;
     assert!(share >= least, "{share} of the requests are derived exactly");
+    // What the catalog remembers of other requests must not change an answer.
+    for (recorded, head) in recorded.iter().zip(&heads).rev() {
+        assert_eq!(catalog.derive(&recorded.request()?), *head, "{recorded}");
+    }
     contradictory(&catalog, recorded);
     Ok(())
 }

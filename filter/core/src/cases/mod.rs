@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     authorizer::Authorizer,
-    catalog::Addressee,
+    catalog::{Addressee, Derivation},
     config::Config,
     decision::{Decision, DecisionId},
     identity::{Certificate, Peer, Validity},
@@ -206,10 +206,24 @@ impl Judge {
 
     fn ask(&self, peer: &Peer, request: &RequestRow, moment: Moment<'_>, book: &Book) -> Verdict {
         let headers = request.headers();
-        let parsed = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        let id = DecisionId::from_random([0; 16]);
-        let decision = self.authorizer.decide(peer, &parsed, moment, book, id);
+        let parsed = Request::parse(headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+            .map(|parsed| parsed.ended(request.body.is_none()));
         let config = self.authorizer.config();
+        let body = request.body.as_deref().unwrap_or_default().as_bytes();
+        let asked = parsed.as_ref().map_err(Clone::clone).map(|request| {
+            let derivation = match config.catalog.derive(request) {
+                Derivation::NeedsBody(rule) => config.catalog.derive_with_body(&rule, request, body),
+                of_head @ (Derivation::Known(_)
+                | Derivation::UnknownAction { .. }
+                | Derivation::UnknownService
+                | Derivation::Ambiguous(_)
+                | Derivation::Unreadable { .. }
+                | Derivation::Unheard { .. }) => of_head,
+            };
+            (request, derivation)
+        });
+        let id = DecisionId::from_random([0; 16]);
+        let decision = self.authorizer.decide_derived(peer, asked, moment, book, id);
         let addressee = parsed
             .as_ref()
             .map_or_else(|_| Addressee::anyone(), |request| config.catalog.addressee(request, None));

@@ -78,6 +78,9 @@ pub struct RequestRow {
     /// Further headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Its whole body; it ends with its headers, where there is none.
+    #[serde(default)]
+    pub body: Option<String>,
 }
 
 // === impl Case ===

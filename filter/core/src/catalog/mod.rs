@@ -27,7 +27,7 @@ pub use uri_template::{UriTemplate, UriTemplateError};
 use std::{borrow::Cow, collections::HashMap};
 
 use self::{
-    builtin::{Speaks, Table},
+    builtin::{Memory, Site, Speaks, Table},
     operation::UNKNOWN,
     own::BuiltIn,
 };
@@ -41,6 +41,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Catalog {
     table: Table,
+    memory: Memory,
     exact: HashMap<Host, usize>,
     /// Leading `*.` hosts without the `*`, longest first.
     wildcards: Vec<(Host, usize)>,
@@ -77,13 +78,14 @@ impl Catalog {
                 }
             }
             if matches!(service.kind, Kind::BuiltIn) {
-                let apis = |below| builtin::of_service(&table, service.service.as_str(), below);
-                built_in.insert(at, BuiltIn { at: apis(false), below: apis(true) });
+                let site =
+                    |below| Site::new(&table, builtin::of_service(&table, service.service.as_str(), below));
+                built_in.insert(at, BuiltIn { at: site(false), below: site(true) });
             }
         }
         // The longest name is the most specific, and one with a port more than one without.
         wildcards.sort_by_key(|(host, _)| std::cmp::Reverse((host.name.len(), host.port)));
-        Self { table, exact, wildcards, services, built_in, on_unknown }
+        Self { table, memory: Memory::new(), exact, wildcards, services, built_in, on_unknown }
     }
 
     /// Whether a service of this name is built in.
@@ -94,16 +96,16 @@ impl Catalog {
     /// What `request` asks for.
     pub fn derive(&self, request: &Request<'_>) -> Derivation {
         let Some((number, base)) = self.service_at(request.host(), request.port()) else {
-            return match builtin::at_host(&self.table, request.host()) {
-                Some(apis) if is_default_port(request.port()) => {
-                    builtin::derive(&self.table, &apis, request, None)
+            return match self.memory.at_host(&self.table, request.host()) {
+                Some(site) if is_default_port(request.port()) => {
+                    builtin::derive(&self.table, &self.memory, &site, request, None)
                 }
                 Some(_) | None => Derivation::UnknownService,
             };
         };
         if let Some(built_in) = self.built_in.get(&number) {
-            let apis = if base.is_some() { &built_in.below } else { &built_in.at };
-            return builtin::derive(&self.table, apis, request, base);
+            let site = if base.is_some() { &built_in.below } else { &built_in.at };
+            return builtin::derive(&self.table, &self.memory, site, request, base);
         }
         if request.has_empty_segments() {
             return Derivation::ambiguous(EMPTY_SEGMENT);
@@ -114,17 +116,19 @@ impl Catalog {
 
     /// Whether the built-in table knows the host of `request`, where the operator's does not.
     fn is_built_in_host(&self, request: &Request<'_>) -> bool {
-        is_default_port(request.port()) && builtin::at_host(&self.table, request.host()).is_some()
+        is_default_port(request.port()) && self.memory.at_host(&self.table, request.host()).is_some()
     }
 
     /// All that the built-in APIs at the host of `request` speak.
     fn speaks_at(&self, request: &Request<'_>) -> Speaks {
         let own = self.service_at(request.host(), request.port());
         match own.and_then(|(number, base)| Some((self.built_in.get(&number)?, base))) {
-            Some((built_in, Some(_))) => builtin::speaks(&self.table, &built_in.below),
-            Some((built_in, None)) => builtin::speaks(&self.table, &built_in.at),
-            None => builtin::at_host(&self.table, request.host())
-                .map_or(Speaks::NOTHING, |apis| builtin::speaks(&self.table, &apis)),
+            Some((built_in, Some(_))) => built_in.below.speaks(),
+            Some((built_in, None)) => built_in.at.speaks(),
+            None => {
+                let site = self.memory.at_host(&self.table, request.host());
+                site.map_or(Speaks::NOTHING, |site| site.speaks())
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     body::{BodyRule, ENCODED},
-    builtin::Apis,
+    builtin::Site,
     host::Host,
     json, mcp,
     operation::{Derivation, Facts},
@@ -59,10 +59,10 @@ pub struct JsonField {
 }
 
 /// The built-in APIs of a [`Kind::BuiltIn`], at its hosts and below them.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct BuiltIn {
-    pub(super) at: Apis,
-    pub(super) below: Apis,
+    pub(super) at: Site,
+    pub(super) below: Site,
 }
 
 // === impl Service ===

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     Apis,
     table::Table,
-    trie::{self, Fit, Literal, Piece, Pieces},
+    trie::{self, Fit, Piece, Pieces},
 };
 
 /// What stands before the zone of an S3 directory bucket's host, longest first.
@@ -13,7 +13,7 @@ const S3_EXPRESS: [&str; 2] = ["s3express-fips-", "s3express-"];
 const GOOGLE: &str = ".googleapis.com";
 
 pub(super) fn find(table: &Table, host: &str) -> Option<Apis> {
-    let mut pieces = Pieces::new();
+    let mut pieces = Pieces::default();
     let mut rest = host;
     while let Some(at) = rest.bytes().rposition(|byte| byte == b'.') {
         let (before, label) = rest.split_at_checked(at)?;
@@ -35,7 +35,7 @@ pub(super) fn find(table: &Table, host: &str) -> Option<Apis> {
         Some((name, number))
     });
     let (name, number) = split?;
-    pieces.push(Piece { text: name, literal: Literal::Number(number), is_region: false }).ok()?;
+    pieces.push(Piece::new(name).numbered(number)).ok()?;
     best(table, pieces.as_slice())
 }
 
@@ -67,8 +67,11 @@ fn s3_express(table: &Table, label: &str) -> Option<super::table::TextNumber> {
 }
 
 fn label_piece<'h>(table: &Table, label: &'h str) -> Piece<'h> {
-    let literal = s3_express(table, label).map_or(Literal::ByText, Literal::Number);
-    Piece { text: label, literal, is_region: Place::of(label) != Place::None }
+    let piece = Piece::new(label).region(Place::of(label) != Place::None);
+    match s3_express(table, label) {
+        Some(number) => piece.numbered(number),
+        None => piece,
+    }
 }
 
 /// What kind of place a label is the name of, by its form: new ones are known too.

@@ -9,23 +9,20 @@ mod named;
 mod query;
 mod routes;
 mod s3;
+mod site;
 mod table;
 mod trie;
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::borrow::Cow;
 
 pub(super) use self::{
     named::{FormRule, with_form},
     query::decoded,
     routes::Rule,
+    site::{Memory, Site},
     table::{Speaks, Table},
 };
-use self::{
-    query::Query,
-    routes::Route,
-    table::{Api, NameAt},
-    trie::Pieces,
-};
+use self::{query::Query, routes::Route, site::Member, table::Api};
 use super::{
     body::BodyRule,
     operation::{Ambiguity, Derivation, Facts, UNKNOWN},
@@ -36,30 +33,33 @@ use crate::{
 };
 
 /// The APIs that answer at one host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Apis {
     numbers: Cow<'static, [u8]>,
 }
 
 /// What was found, before it is told.
-struct Found {
-    api: Api,
-    name: NameAt,
-    facts: Facts,
-    rule: Option<Rule>,
+struct Found<'q> {
+    member: &'q Member,
+    route: Route,
 }
 
 /// Everything that one derivation looks at.
 struct Asked<'q, 'r> {
     table: &'q Table,
-    apis: &'q Apis,
+    memory: &'q Memory,
+    site: &'q Site,
     request: &'q Request<'r>,
     query: &'q Query<'r>,
     /// What stands behind the bucket, at hosts of the operator's own.
     base: Option<&'q str>,
-    /// The path's segments, which all APIs at the host have in common, as AWS and as Google read them.
-    plain: OnceCell<Option<Pieces<'q>>>,
-    google: OnceCell<Option<google::Segments<'q>>>,
+}
+
+/// The path's segments, which all APIs at the host have in common, as AWS and as Google read them.
+#[derive(Default)]
+struct Paths<'p> {
+    plain: routes::Segments<'p>,
+    google: google::Segments<'p>,
 }
 
 type Outcome<T> = Result<T, Ambiguity>;
@@ -80,20 +80,6 @@ impl Apis {
     pub(super) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
-
-    fn len(&self) -> usize {
-        self.numbers.len() / 2
-    }
-}
-
-/// All that these APIs speak.
-pub(super) fn speaks(table: &Table, apis: &Apis) -> Speaks {
-    apis.read(table).fold(Speaks::NOTHING, |speaks, api| speaks.or(api.speaks))
-}
-
-/// The APIs that the table has at `host`.
-pub(super) fn at_host(table: &Table, host: &str) -> Option<Apis> {
-    hosts::find(table, host)
 }
 
 /// The part of the APIs of an operator's own entry that speaks at hosts of the given kind.
@@ -109,18 +95,26 @@ pub(super) fn of_service(table: &Table, service: &str, below_host: bool) -> Apis
 }
 
 /// What `request` asks of the APIs at its host, which is one below `base` where the operator says so.
-pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>, base: Option<&str>) -> Derivation {
-    if apis.is_empty() {
+pub(super) fn derive(
+    table: &Table,
+    memory: &Memory,
+    site: &Site,
+    request: &Request<'_>,
+    base: Option<&str>,
+) -> Derivation {
+    if site.apis.is_empty() {
         return Derivation::UnknownService;
     }
     let mut query = Query::new();
     if let Err(problem) = query.read(table, request.query()) {
         return Derivation::ambiguous(problem.text());
     }
-    let asked =
-        Asked { table, apis, request, query: &query, base, plain: OnceCell::new(), google: OnceCell::new() };
-    let unknown = || Derivation::UnknownAction { service: shared_name(table, apis) };
-    Derivation::of(asked.derive().map(|found| found.unwrap_or_else(unknown)))
+    let asked = Asked { table, memory, site, request, query: &query, base };
+    match asked.derive() {
+        Ok(Some(derivation)) => derivation,
+        Ok(None) => Derivation::UnknownAction { service: site.name.clone() },
+        Err(Ambiguity(what)) => Derivation::ambiguous(what),
+    }
 }
 
 // === impl Asked ===
@@ -128,7 +122,7 @@ pub(super) fn derive(table: &Table, apis: &Apis, request: &Request<'_>, base: Op
 impl<'q> Asked<'q, '_> {
     /// Asks by the signs that the request gives, of which only one may be there.
     fn derive(&self) -> Outcome<Option<Derivation>> {
-        let speaks = speaks(self.table, self.apis);
+        let speaks = self.site.speaks;
         let is_s3 = speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL));
         if self.request.has_empty_segments() && (!is_s3 || self.request.path().starts_with("//")) {
             return Err(Ambiguity(EMPTY_SEGMENT));
@@ -155,59 +149,54 @@ impl<'q> Asked<'q, '_> {
         } else if self.query.action.is_there() {
             return Err(Ambiguity("it has an `Action`, and the service knows none"));
         }
-        let found = self.by_route()?;
-        let Some(found) = found else { return Ok(None) };
-        self.check_scope([found.api].into_iter())?;
-        self.tell(found)
-    }
-
-    fn apis(&self) -> impl Iterator<Item = Api> + Clone {
-        self.apis.read(self.table)
-    }
-
-    fn service(&self, api: &Api) -> Text {
-        Text::new(self.table.text(api.service))
+        let Some(found) = self.by_route()? else { return Ok(None) };
+        self.check_scope(std::iter::once(found.member.api))?;
+        self.tell(&found)
     }
 
     /// The derivation of what a route leads to.
-    fn tell(&self, found: Found) -> Outcome<Option<Derivation>> {
-        let service = self.service(&found.api);
-        let Some(name) = self.table.name(found.name) else { return Ok(None) };
-        let action = Text::new(name.as_str());
-        match found.rule {
-            None => Ok(Some(Derivation::known(service, action, found.facts))),
-            Some(rule) => BodyRule::of_route(rule, service, action, found.facts, self.request).map(Some),
+    fn tell(&self, Found { member, route }: &Found<'_>) -> Outcome<Option<Derivation>> {
+        let Some(action) = self.memory.action(self.table, route.name) else { return Ok(None) };
+        let (service, facts) = (member.service.clone(), self.facts(&member.api, route));
+        match route.rule {
+            None => Ok(Some(Derivation::known(service, action, facts))),
+            Some(rule) => BodyRule::of_route(rule, service, action, facts, self.request).map(Some),
         }
     }
 
     /// The only thing that the routes of all APIs at the host lead to.
-    fn by_route(&self) -> Outcome<Option<Found>> {
-        let mut found: Option<Found> = None;
-        for api in self.apis().filter(|api| api.speaks.any(Speaks::REST)) {
-            let Some(route) = self.route(&api)? else { continue };
-            let other = Found { api, name: route.name, facts: Facts::default(), rule: route.rule };
-            let is_same = |first: &Found| first.api.service == api.service && first.name == route.name;
+    fn by_route(&self) -> Outcome<Option<Found<'q>>> {
+        let mut paths = Paths::default();
+        if self.site.has_plain {
+            paths.plain.read(self.request.path());
+        }
+        if self.site.has_google {
+            paths.google.read(self.request)?;
+        }
+        let mut found: Option<Found<'q>> = None;
+        for member in self.site.members.iter().filter(|member| member.api.speaks.any(Speaks::REST)) {
+            let Some(route) = self.route(&member.api, &paths)? else { continue };
+            let is_same = |first: &Found<'_>| {
+                first.member.api.service == member.api.service && first.route.name == route.name
+            };
             match &found {
                 Some(first) if !is_same(first) => {
                     return Err(Ambiguity("two services at its host know it by different names"));
                 }
                 Some(_) => {}
-                None => {
-                    let facts = self.facts(&api, &route);
-                    found = Some(Found { facts, ..other });
-                }
+                None => found = Some(Found { member, route }),
             }
         }
         Ok(found)
     }
 
-    fn route(&self, api: &Api) -> Outcome<Option<Route>> {
+    fn route(&self, api: &Api, paths: &Paths<'_>) -> Outcome<Option<Route>> {
         if api.speaks.any(Speaks::S3_PATH.or(Speaks::S3_VIRTUAL)) {
             s3::route(self, api)
         } else if api.speaks.any(Speaks::GOOGLE) {
-            google::route(self, api)
+            google::route(self, api, &paths.google)
         } else {
-            routes::plain(self, api)
+            routes::plain(self, api, &paths.plain)
         }
     }
 
@@ -223,8 +212,8 @@ impl<'q> Asked<'q, '_> {
         };
         let model = route.model_at.and_then(|at| {
             let path = self.request.path();
-            let path = if route.has_verb { path.rsplit_once(':')?.0 } else { path };
-            path.split('/').nth(at + 1).map(unescaped)
+            let path = if route.has_verb { google::without_verb(path)? } else { path };
+            path.split('/').nth(at + 1).map(|model| unescaped(model).into_owned())
         });
         Facts { resource, model, tool: None }
     }
@@ -242,9 +231,20 @@ fn shared_name(table: &Table, apis: &Apis) -> Text {
     Text::new(if is_shared { table.text(first.service) } else { UNKNOWN })
 }
 
+/// A text until the first such byte, and what stands behind it.
+fn cut(text: &str, at: u8) -> (&str, &str) {
+    let place = text.bytes().position(|byte| byte == at);
+    let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place + 1..)?)));
+    parts.unwrap_or((text, ""))
+}
+
 /// A piece of a normal path with its last escapes decoded, where they are text.
-fn unescaped(piece: &str) -> String {
+fn unescaped(piece: &str) -> Cow<'_, str> {
+    if !piece.bytes().any(|byte| byte == b'%') {
+        return Cow::Borrowed(piece);
+    }
     // A plus is no space in a path.
     let piece = piece.replace('+', "%2B");
-    decoded(&piece).map_or_else(|_| piece.clone(), Cow::into_owned)
+    let text = decoded(&piece).map(Cow::into_owned);
+    Cow::Owned(text.unwrap_or(piece))
 }

@@ -53,7 +53,7 @@ impl Asked<'_, '_> {
         let is_meant = |api: &Api| {
             api.speaks.any(Speaks::JSON) && self.table.text(api.target_prefix).as_bytes() == prefix
         };
-        self.called(self.apis().filter(is_meant), name)
+        self.called(self.site.apis().filter(is_meant), name)
     }
 
     /// Smithy RPC: `POST /service/GraniteServiceVersion20100801/operation/PutMetricData`.
@@ -74,15 +74,14 @@ impl Asked<'_, '_> {
         }
         let is_meant =
             |api: &Api| api.speaks.any(Speaks::CBOR) && self.table.text(api.cbor_service) == service;
-        self.called(self.apis().filter(is_meant), name.as_bytes())
+        self.called(self.site.apis().filter(is_meant), name.as_bytes())
     }
 
     fn called(&self, apis: impl Iterator<Item = Api> + Clone, name: &[u8]) -> Outcome<Option<Derivation>> {
         let Some((api, at)) = one(self.table, apis.clone(), name)? else { return Ok(None) };
         self.check_scope(apis)?;
-        let Some(action) = self.table.name(at) else { return Ok(None) };
-        let facts = Facts::default();
-        Ok(Some(Derivation::known(self.service(&api), Text::new(action.as_str()), facts)))
+        let Some(action) = self.memory.action(self.table, at) else { return Ok(None) };
+        Ok(Some(Derivation::known(self.site.service(&api), action, Facts::default())))
     }
 
     /// Query: `Action=GetCallerIdentity&Version=2011-06-15`, in the query, or in the body, which then decides.
@@ -93,7 +92,7 @@ impl Asked<'_, '_> {
         if !is_form && !has_action {
             return Ok(None);
         }
-        let queue = self.apis().any(|api| api.speaks.any(Speaks::QUEUE_PATH));
+        let queue = self.site.apis().any(|api| api.speaks.any(Speaks::QUEUE_PATH));
         let path = self.request.path();
         let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
         let is_place = path == "/" || queue && segments == 2;
@@ -113,7 +112,7 @@ impl Asked<'_, '_> {
             return Err(Ambiguity("it says twice what it wants"));
         }
         let rule = FormRule {
-            apis: Apis::of_forms(self.apis()),
+            apis: Apis::of_forms(self.site.apis()),
             action: self.query.action.once().map(str::to_owned),
             version: self.query.version.once().map(str::to_owned),
             scope: self.scope()?.map(str::to_owned),
@@ -122,7 +121,7 @@ impl Asked<'_, '_> {
         if self.request.has_no_body() {
             return Ok(Some(rule.decide(self.table, b"")));
         }
-        Ok(Some(Derivation::NeedsBody(BodyRule::form(shared_name(self.table, self.apis), rule))))
+        Ok(Some(Derivation::NeedsBody(BodyRule::form(self.site.name.clone(), rule))))
     }
 
     /// The service that a signature is for.
@@ -133,8 +132,7 @@ impl Asked<'_, '_> {
             Seen::Often => return Err(Ambiguity("it is signed twice")),
         };
         let in_header = SIGNED.iter().any(|algorithm| header.starts_with(algorithm));
-        let parts = header.split(|byte| matches!(byte, b' ' | b','));
-        let mut credentials = parts.filter_map(|part| part.strip_prefix(b"Credential="));
+        let mut credentials = credentials(header);
         let credential = credentials.next().filter(|_| in_header && credentials.next().is_none());
         let credential = credential.map(|credential| std::str::from_utf8(credential).unwrap_or_default());
         let credential = match (credential, &self.query.credential) {
@@ -145,8 +143,7 @@ impl Asked<'_, '_> {
                 return Err(Ambiguity("its signature names more or less than one credential"));
             }
         };
-        let scope = credential.map(|credential| credential.rsplit('/').nth(1).unwrap_or_default());
-        Ok(scope)
+        Ok(credential.map(|credential| last_but_one(credential).unwrap_or_default()))
     }
 
     /// A signature for another service than the one that is asked contradicts the request. It never chooses one.
@@ -155,6 +152,27 @@ impl Asked<'_, '_> {
         let Some(scope) = apis.peek().and(self.scope()?) else { return Ok(()) };
         check_scope(self.table, apis, scope)
     }
+}
+
+/// The last but one of the parts that slashes separate.
+fn last_but_one(credential: &str) -> Option<&str> {
+    let slash = |text: &str| text.bytes().rposition(|byte| byte == b'/');
+    let until = credential.get(..slash(credential)?)?;
+    until.get(slash(until).map_or(0, |at| at + 1)..)
+}
+
+/// What stands behind each `Credential=` that begins a part of an `Authorization`.
+fn credentials(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const CREDENTIAL: &[u8] = b"Credential=";
+    let ends_part = |byte: &u8| matches!(byte, b' ' | b',');
+    // There are far fewer equals signs than parts' ends could be, and they are found fast.
+    memchr::memchr_iter(b'=', header).filter_map(move |at| {
+        let (until, behind) = header.split_at_checked(at + 1)?;
+        let before = until.strip_suffix(CREDENTIAL)?;
+        let begins_part = before.last().is_none_or(ends_part);
+        let length = behind.iter().position(ends_part).unwrap_or(behind.len());
+        behind.get(..length).filter(|_| begins_part)
+    })
 }
 
 fn check_scope(table: &Table, mut apis: impl Iterator<Item = Api>, scope: &str) -> Outcome<()> {

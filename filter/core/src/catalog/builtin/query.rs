@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::table::{Table, TextNumber};
+use super::{
+    cut,
+    table::{Table, TextNumber},
+};
 
 /// The keys of a query that conditions can be about, and AWS's `Action` and `Version`.
 #[derive(Debug)]
@@ -59,16 +62,21 @@ impl<'a> Query<'a> {
 
     /// Takes in a query as it was sent.
     pub(super) fn read(&mut self, table: &Table, raw: &'a str) -> Result<(), QueryProblem> {
-        if raw.is_empty() {
-            return Ok(());
-        }
-        let has_semicolons = raw.contains(';');
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut rest = raw;
+        while !rest.is_empty() {
+            let (pair, after) = cut(rest, b'&');
+            rest = after;
+            if pair.is_empty() {
+                continue;
+            }
+            let (key, value) = cut(pair, b'=');
             let key = decoded(key)?;
             self.take(table, &key, value)?;
+            if !pair.bytes().any(|byte| byte == b';') {
+                continue;
+            }
             // Some servers separate parameters at semicolons too.
-            for hidden in pair.split(';').skip(1).filter(|_| has_semicolons) {
+            for hidden in pair.split(';').skip(1) {
                 let key = decoded(hidden.split_once('=').map_or(hidden, |(key, _)| key))?;
                 if self.means_something(table, &key) {
                     return Err(QueryProblem::Semicolon);

@@ -4,12 +4,10 @@ use super::{
     Asked, Outcome,
     query::{Parameter, decoded},
     table::{Api, Condition, NameAt, TextNumber, name_in_leaf, u16_at},
-    trie::{self, Fit, Literal, Piece, Pieces, Specificity, TooMany},
+    trie::{self, Fit, Piece, Pieces, Specificity, TooMany},
 };
 use crate::catalog::operation::Ambiguity;
 
-/// The methods that routes have, in the generator's order (`filter/core/catalog/model.py`).
-const METHODS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 /// A group of leaves begins with its method, and its length where that is below this.
 const METHOD: u8 = 7;
 const LONG_GROUP: usize = 31;
@@ -96,44 +94,38 @@ impl Iterator for Leaves {
     }
 }
 
-/// The route that the raw path leads to, segment by segment. One slash at the end means nothing.
-pub(super) fn plain(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
-    let segments = asked.plain.get_or_init(|| {
-        let path = asked.request.path();
+/// A path's segments. One slash at the end means nothing.
+#[derive(Debug, Default)]
+pub(super) struct Segments<'p> {
+    pieces: Pieces<'p>,
+    /// Whether no route has so many.
+    is_too_long: bool,
+}
+
+impl<'p> Segments<'p> {
+    pub(super) fn read(&mut self, path: &'p str) {
         let path = path.strip_suffix('/').unwrap_or(path);
-        let mut pieces = Pieces::new();
-        let is_split = path.is_empty() || split(asked, path, &mut pieces).is_ok();
-        is_split.then_some(pieces)
-    });
-    segments.as_ref().map_or(Ok(None), |pieces| find(asked, api, pieces, |_| true))
+        self.is_too_long = !path.is_empty() && split(path, &mut self.pieces).is_err();
+    }
+}
+
+/// The route that the raw path leads to, segment by segment.
+pub(super) fn plain(asked: &Asked<'_, '_>, api: &Api, segments: &Segments<'_>) -> Outcome<Option<Route>> {
+    if segments.is_too_long { Ok(None) } else { find(asked, api, &segments.pieces, |_| true) }
 }
 
 /// Adds the segments of a path.
 ///
 /// # Errors
 /// When there are more than any route has.
-pub(super) fn split<'p>(
-    asked: &Asked<'_, '_>,
-    path: &'p str,
-    pieces: &mut Pieces<'p>,
-) -> Result<(), TooMany> {
-    // Several walks would look up the same texts: those of several APIs, and those with and without a verb.
-    let is_shared = asked.apis.len() > 1 || path.contains(':');
-    let piece = |text: &'p str| {
-        let literal = if is_shared { Literal::of(asked.table, text) } else { Literal::ByText };
-        Piece { literal, ..piece(text) }
-    };
+pub(super) fn split<'p>(path: &'p str, pieces: &mut Pieces<'p>) -> Result<(), TooMany> {
     let mut rest = path.strip_prefix('/').unwrap_or(path);
     while let Some(at) = rest.bytes().position(|byte| byte == b'/') {
         let Some((segment, after)) = rest.split_at_checked(at) else { break };
-        pieces.push(piece(segment))?;
+        pieces.push(Piece::new(segment))?;
         rest = after.get(1..).unwrap_or_default();
     }
-    pieces.push(piece(rest))
-}
-
-pub(super) fn piece(text: &str) -> Piece<'_> {
-    Piece { text, literal: Literal::ByText, is_region: false }
+    pieces.push(Piece::new(rest))
 }
 
 /// The route of `api` that `pieces` lead to by the request's method, under its conditions.
@@ -143,17 +135,16 @@ pub(super) fn find(
     pieces: &Pieces<'_>,
     mut is_meant: impl FnMut(&Fit) -> bool,
 ) -> Outcome<Option<Route>> {
-    let Some(method) = METHODS.iter().position(|method| *method == asked.request.method()) else {
-        return Ok(None);
-    };
+    let Some(method) = method_number(asked.request.method()) else { return Ok(None) };
     let mut best: Option<(Leaf, Specificity)> = None;
     let mut problem = None;
+    let exclusive = exclusive_in(asked, api);
     trie::walk(asked.table, api.routes, pieces.as_slice(), &mut |fit| {
         if !is_meant(&fit) {
             return;
         }
         for leaf in Leaves::of(fit.leaves, method).into_iter().flatten() {
-            match hold(asked, api, leaf.conditions) {
+            match hold(asked, api, leaf.conditions, exclusive) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(refused) => problem = Some(refused),
@@ -177,6 +168,20 @@ pub(super) fn find(
     }
 }
 
+/// The number of a method that routes have, in the generator's order (`filter/core/catalog/model.py`).
+fn method_number(method: &str) -> Option<usize> {
+    Some(match method {
+        "GET" => 0,
+        "PUT" => 1,
+        "POST" => 2,
+        "DELETE" => 3,
+        "PATCH" => 4,
+        "HEAD" => 5,
+        "OPTIONS" => 6,
+        _ => return None,
+    })
+}
+
 impl Route {
     /// Reads the rule of a leaf: its high half is the kind, its low half a segment.
     fn of(leaf: &Leaf) -> Option<Self> {
@@ -196,7 +201,7 @@ impl Route {
 }
 
 /// Whether a route's conditions hold, and the request names no key of another operation.
-fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>) -> Outcome<bool> {
+fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>, exclusive: usize) -> Outcome<bool> {
     let mut named = 0;
     if let Some(at) = conditions {
         let Some(list) = asked.table.conditions(at) else { return Ok(false) };
@@ -213,7 +218,7 @@ fn hold(asked: &Asked<'_, '_>, api: &Api, conditions: Option<usize>) -> Outcome<
             };
         }
     }
-    Ok(exclusive_in(asked, api) == named)
+    Ok(exclusive == named)
 }
 
 fn holds(asked: &Asked<'_, '_>, condition: Condition) -> Outcome<bool> {

@@ -2,9 +2,9 @@
 
 use super::{
     Asked, Outcome,
-    routes::{self, Route, piece},
+    routes::{self, Route},
     table::{Api, Speaks},
-    trie::{Literal, Piece, Pieces},
+    trie::{Piece, Pieces},
 };
 use crate::catalog::operation::Ambiguity;
 
@@ -24,17 +24,17 @@ pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> 
     if place.bucket.is_some_and(|bucket| bucket.is_empty() || bucket.contains('%')) {
         return Err(Ambiguity("what it names as a bucket may be read as a bucket and a key"));
     }
-    let mut pieces = Pieces::new();
-    let any = Piece { text: "*", literal: Literal::ByText, is_region: false };
+    let mut pieces = Pieces::default();
+    let any = || Piece::new("*");
     if let Some(bucket) = place.bucket {
         if api.speaks.any(Speaks::S3_EXPRESS) && !bucket.ends_with(DIRECTORY_BUCKET) {
             return Ok(None);
         }
-        pieces.push(any).map_err(|_| too_long())?;
+        pieces.push(any()).map_err(|_| too_long())?;
     }
     if let Some(key) = place.key {
         let is_response = api.speaks.any(Speaks::S3_LAMBDA) && key == RESPONSE_OF_LAMBDA;
-        let key = if is_response { piece(key) } else { any };
+        let key = if is_response { Piece::new(key) } else { any() };
         pieces.push(key).map_err(|_| too_long())?;
     }
     routes::find(asked, api, &pieces, |_| true)
@@ -65,8 +65,11 @@ pub(super) fn resource(asked: &Asked<'_, '_>, api: &Api) -> Option<String> {
     } else {
         place.bucket?
     };
-    let key = place.key.map(super::unescaped);
-    Some(key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{key}")))
+    let Some(key) = place.key else { return Some(bucket.to_owned()) };
+    let key = super::unescaped(key);
+    let mut resource = String::with_capacity(bucket.len() + 1 + key.len());
+    resource.extend([bucket, "/", &key]);
+    Some(resource)
 }
 
 /// What stands before S3's own labels in a host, or before the operator's.

@@ -20,6 +20,8 @@ const CONDITION_BYTES: usize = 5;
 pub(in crate::catalog) struct Table {
     root: usize,
     significant: u16,
+    /// The first and the last text that is a custom verb of Google's, `:query`.
+    verbs: (u16, u16),
     text_offsets: &'static [u8],
     texts: &'static str,
     text_index: &'static [u8],
@@ -90,7 +92,7 @@ impl Table {
             at(number).zip(at(number + 1)).and_then(|(from, to)| BYTES.get(from..to)).unwrap_or_default()
         };
         let is_ours = BYTES.starts_with(MAGIC);
-        Self {
+        let table = Self {
             root: u32_at(BYTES, 4).filter(|_| is_ours).unwrap_or_default(),
             significant: u32_at(BYTES, 8).and_then(|count| u16::try_from(count).ok()).unwrap_or_default(),
             text_offsets: section(0),
@@ -104,7 +106,34 @@ impl Table {
             lists: section(8),
             operations: section(9),
             apis: section(10),
-        }
+            verbs: (u16::MAX, 0),
+        };
+        Self { verbs: table.find_verbs(), ..table }
+    }
+
+    /// The generator numbers verbs one after the other. If it did not, what stands between them would be taken for
+    /// verbs too, which refuses more and allows nothing.
+    fn find_verbs(&self) -> (u16, u16) {
+        let count = u16::try_from(self.text_offsets.len() / 3).unwrap_or(u16::MAX);
+        let is_verb =
+            |number: &u16| self.text_bytes(TextNumber(*number)).is_some_and(|text| text.starts_with(b":"));
+        (0..count)
+            .filter(is_verb)
+            .fold((u16::MAX, 0), |(first, last), verb| (first.min(verb), last.max(verb)))
+    }
+
+    /// Whether these numbers, which stand in their order, have one of a custom verb among them.
+    pub(super) fn has_verb(&self, numbers: &[u8]) -> bool {
+        let (first, last) = self.verbs;
+        let at = lower_bound(numbers, first);
+        u16_at(numbers, at * 2).is_some_and(|number| number <= last)
+    }
+
+    /// Where `number` stands among these numbers, which stand in their order.
+    #[inline]
+    pub(super) fn place_among(&self, numbers: &[u8], number: TextNumber) -> Option<usize> {
+        let at = lower_bound(numbers, number.0);
+        (u16_at(numbers, at * 2)? == number.0).then_some(at)
     }
 
     /// The root of the hosts.
@@ -132,12 +161,6 @@ impl Table {
             slot = (slot + 1) & mask;
         }
         None
-    }
-
-    /// The number that stands at `at` of a node.
-    #[inline]
-    pub(super) fn number_at(&self, numbers: &[u8], at: usize) -> Option<TextNumber> {
-        u16_at(numbers, at).map(TextNumber)
     }
 
     /// Whether conditions are about this text, which otherwise means nothing in a query.
@@ -340,6 +363,13 @@ impl Speaks {
     pub(in crate::catalog) const NOTHING: Self = Self(0);
 }
 
+impl NameAt {
+    /// The place itself, as a number to remember it by.
+    pub(super) fn place(self) -> usize {
+        usize::try_from(self.0).unwrap_or_default()
+    }
+}
+
 fn name_at(offset: usize) -> Option<NameAt> {
     u32::try_from(offset).ok().map(NameAt)
 }
@@ -361,6 +391,13 @@ fn text_hash(text: &[u8]) -> usize {
     }
     // The index has far fewer slots than there are low bits.
     (hash & 0xffff_ffff) as usize
+}
+
+/// How many of these numbers, which stand in their order, are below `number`.
+#[inline]
+fn lower_bound(numbers: &[u8], number: u16) -> usize {
+    let numbers = numbers.as_chunks::<2>().0;
+    numbers.partition_point(|other| u16::from_le_bytes(*other) < number)
 }
 
 #[inline]

@@ -3,20 +3,25 @@
 //! Where several templates fit, one may be meant only if it is at least as specific as all others at every piece:
 //! literals, then regions, then labels, then what spans several pieces.
 
+use std::cell::Cell;
+
+use smallvec::SmallVec;
+
 use super::table::{Table, TextNumber, u16_at, u24_at};
 
 /// One piece of a host or a path.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Piece<'a> {
     pub(super) text: &'a str,
-    pub(super) literal: Literal,
+    /// Looked up when a node asks for it, and no more than once, however many walks there are.
+    literal: Cell<Literal>,
     /// Whether a template's region may stand for it.
-    pub(super) is_region: bool,
+    is_region: bool,
 }
 
 /// What literal a piece is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Literal {
+enum Literal {
     /// The one with its text, which nobody has looked up yet.
     #[default]
     ByText,
@@ -26,16 +31,15 @@ pub(super) enum Literal {
     None,
 }
 
-/// The pieces of one host or path, without a heap.
-#[derive(Clone, Copy, Debug)]
+/// The pieces of one host or path, without a heap. They are large, and are filled where they stand.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pieces<'a> {
-    pieces: [Piece<'a>; Pieces::MOST],
-    count: usize,
+    pieces: SmallVec<[Piece<'a>; Pieces::MOST]>,
 }
 
 /// How specific a template is: two bits a piece, the first piece highest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Specificity(u128);
+pub(super) struct Specificity(u64);
 
 /// A node that fits: what stands at it, and how it was reached.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +54,10 @@ const HAS_GREEDY: u8 = 2;
 const HAS_REGION: u8 = 4;
 const HAS_LITERALS: u8 = 8;
 
-const LITERAL: u128 = 3;
-const REGION: u128 = 2;
-const LABEL: u128 = 1;
-const GREEDY: u128 = 0;
+const LITERAL: u64 = 3;
+const REGION: u64 = 2;
+const LABEL: u64 = 1;
+const GREEDY: u64 = 0;
 
 /// A node, its parts found.
 struct Node {
@@ -65,33 +69,63 @@ struct Node {
     leaves: &'static [u8],
 }
 
+// === impl Piece ===
+
+impl<'a> Piece<'a> {
+    /// The literal with this text, or what a label stands for.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, ..Self::default() }
+    }
+
+    /// The same, for which a template's region may stand too.
+    pub(super) fn region(self, is_region: bool) -> Self {
+        Self { is_region, ..self }
+    }
+
+    /// The literal with this number, whatever its text.
+    pub(super) fn numbered(self, number: TextNumber) -> Self {
+        Self { literal: Cell::new(Literal::Number(number)), ..self }
+    }
+
+    #[inline]
+    fn number(&self, table: &Table) -> Option<TextNumber> {
+        match self.literal.get() {
+            Literal::Number(number) => Some(number),
+            Literal::None => None,
+            Literal::ByText => {
+                let found = table.number(self.text.as_bytes());
+                self.literal.set(found.map_or(Literal::None, Literal::Number));
+                found
+            }
+        }
+    }
+}
+
 // === impl Pieces ===
 
 impl<'a> Pieces<'a> {
     /// The most pieces that a host or a path may have to be looked up.
     pub(super) const MOST: usize = 24;
 
-    pub(super) fn new() -> Self {
-        Self { pieces: [Piece::default(); Self::MOST], count: 0 }
-    }
-
     /// Adds a piece.
     ///
     /// # Errors
     /// When there are too many.
+    #[inline]
     pub(super) fn push(&mut self, piece: Piece<'a>) -> Result<(), TooMany> {
-        *self.pieces.get_mut(self.count).ok_or(TooMany)? = piece;
-        self.count += 1;
+        if self.pieces.len() >= Self::MOST {
+            return Err(TooMany);
+        }
+        self.pieces.push(piece);
         Ok(())
     }
 
     pub(super) fn pop(&mut self) -> Option<Piece<'a>> {
-        self.count = self.count.checked_sub(1)?;
-        self.pieces.get(self.count).copied()
+        self.pieces.pop()
     }
 
     pub(super) fn as_slice(&self) -> &[Piece<'a>] {
-        self.pieces.get(..self.count).unwrap_or_default()
+        &self.pieces
     }
 }
 
@@ -99,34 +133,22 @@ impl<'a> Pieces<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TooMany;
 
-// === impl Literal ===
-
-impl Literal {
-    /// That of `text`, looked up.
-    pub(super) fn of(table: &Table, text: &str) -> Self {
-        table.number(text.as_bytes()).map_or(Self::None, Self::Number)
-    }
-}
-
 // === impl Specificity ===
 
 impl Specificity {
     const START: Self = Self(0);
 
-    fn then(self, kind: u128) -> Self {
+    fn then(self, kind: u64) -> Self {
         Self(self.0 << 2 | kind)
     }
 
     /// Whether this is nowhere less specific than `other`.
     pub(super) fn dominates(self, other: Self) -> bool {
-        let mut at = 0;
-        while at < 2 * Pieces::MOST {
-            if self.0 >> at & 3 < other.0 >> at & 3 {
-                return false;
-            }
-            at += 2;
-        }
-        true
+        const HIGH: u64 = u64::MAX / 3 * 2;
+        // Of two bits each, the high ones decide, or the low ones where those are equal.
+        let below = !self.0 & other.0;
+        let unequal = self.0 ^ other.0;
+        below & HIGH == 0 && below & !HIGH & !(unequal >> 1) == 0
     }
 }
 
@@ -162,22 +184,8 @@ impl Node {
         if self.numbers.is_empty() {
             return None;
         }
-        let number = match piece.literal {
-            Literal::Number(number) => number,
-            Literal::ByText => table.number(piece.text.as_bytes())?,
-            Literal::None => return None,
-        };
-        let (mut low, mut high) = (0, self.numbers.len() / 2);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let candidate = table.number_at(self.numbers, middle * 2)?;
-            match candidate.cmp(&number) {
-                std::cmp::Ordering::Equal => return u24_at(self.children, middle * 3),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        None
+        let number = piece.number(table)?;
+        u24_at(self.children, table.place_among(self.numbers, number)? * 3)
     }
 }
 
@@ -186,9 +194,7 @@ impl Node {
 impl Fit {
     /// Whether custom verbs hang at the node: `:query` behind a label.
     pub(super) fn has_verbs(&self, table: &Table) -> bool {
-        (0..self.numbers.len() / 2)
-            .filter_map(|at| table.number_at(self.numbers, at * 2))
-            .any(|number| table.text(number).starts_with(':'))
+        table.has_verb(self.numbers)
     }
 }
 
@@ -233,6 +239,19 @@ fn step(
                 }
                 Some(_) | None => break,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dominating_is_piece_by_piece() {
+        for (one, other) in (0..1 << 6).flat_map(|one| (0..1 << 6).map(move |other| (one, other))) {
+            let is_nowhere_less = (0..3).all(|piece| one >> (2 * piece) & 3 >= other >> (2 * piece) & 3);
+            assert_eq!(Specificity(one).dominates(Specificity(other)), is_nowhere_less, "{one:b} {other:b}");
         }
     }
 }
