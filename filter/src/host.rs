@@ -57,6 +57,16 @@ const HTTP_REQUEST_BODY: u32 = 0;
 const HTTP_REQUEST_HEADERS: u32 = 0;
 const HTTP_REQUEST_TRAILERS: u32 = 1;
 const HTTP_RESPONSE_HEADERS: u32 = 2;
+/// What Envoy makes of the values of a metric.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(crate) enum MetricKind {
+    /// Their sum.
+    Counter = 0,
+    /// Their distribution.
+    Histogram = 2,
+}
+
 const HTTP_CALL_RESPONSE_HEADERS: u32 = 6;
 const HTTP_CALL_RESPONSE_BODY: u32 = 4;
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -103,6 +113,9 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, size: usize, cas: u32)
     -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -150,6 +163,29 @@ fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
     }
     // SAFETY: the SDK's `proxy_on_memory_allocate` made `data` a boxed slice of exactly `size` bytes for this call.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+/// Defines a metric; the same name gives the same metric of the process.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostError> {
+    let mut id = 0;
+    // SAFETY: pointers are of live variables, with their lengths.
+    checked(unsafe { proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Adds one to a counter.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { proxy_increment_metric(id, 1) })
+}
+
+/// Records a value of a histogram.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { proxy_record_metric(id, value) })
 }
 
 /// Writes a line to Envoy's log.

@@ -9,6 +9,7 @@ mod body;
 mod delivery;
 mod host;
 mod http;
+mod metrics;
 mod response;
 mod root;
 mod worker;

@@ -13,6 +13,7 @@ use crate::{
     delivery::{Delivery, PAUSE},
     host::{self, Level},
     http::{self, Stream},
+    metrics::Metrics,
     worker::Worker,
 };
 
@@ -31,6 +32,7 @@ struct Configured {
     delivery: Option<Delivery>,
     audit_log: Upkeep,
     ticks: Ticks,
+    metrics: Metrics,
 }
 
 /// How often this thread ticks, and when the regular work was done last.
@@ -48,8 +50,10 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        if let Some(Configured { worker, delivery: Some(delivery), ticks, .. }) = &mut self.configured {
-            delivery.on_response(token, num_headers, body_size, worker);
+        if let Some(Configured { worker, delivery: Some(delivery), ticks, metrics, .. }) =
+            &mut self.configured
+        {
+            metrics.time(|| delivery.on_response(token, num_headers, body_size, worker));
             ticks.adapt(delivery.is_busy());
         }
     }
@@ -72,9 +76,11 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(Configured { worker, delivery, audit_log, ticks }) = &mut self.configured else { return };
+        let Some(Configured { worker, delivery, audit_log, ticks, metrics }) = &mut self.configured else {
+            return;
+        };
         if let Some(delivery) = delivery {
-            delivery.on_tick(worker);
+            metrics.time(|| delivery.on_tick(worker));
             ticks.adapt(delivery.is_busy());
         }
         if !ticks.is_regular() {
@@ -139,11 +145,12 @@ fn configure() -> Result<Configured, Vec<String>> {
     let config = Config::read(text, &host::environment)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let config = Rc::new(config);
-    let delivery = Delivery::new(&config).map_err(|_| one("Envoy's shared data is out of reach"))?;
+    let metrics = Metrics::define().map_err(|_| one("Envoy takes no metrics"))?;
+    let delivery = Delivery::new(&config, metrics).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
     let worker =
         Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.problem_key().to_owned())));
-    let mut configured = Configured { worker, delivery, audit_log, ticks: Ticks::default() };
+    let mut configured = Configured { worker, delivery, audit_log, ticks: Ticks::default(), metrics };
     host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.

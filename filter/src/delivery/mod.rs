@@ -23,6 +23,7 @@ pub(crate) use self::slice::PAUSE;
 use self::{line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
     host::{self, HostError},
+    metrics::Metrics,
     worker::Worker,
 };
 
@@ -46,7 +47,7 @@ impl Delivery {
     /// Prepares the shared data. Envoy cannot create a key if it is absent, but configures one VM alone before all
     /// others, so that the keys for compare-and-swap are there when two could race for them. Nothing where the
     /// configuration names no server.
-    pub(crate) fn new(config: &Rc<Config>) -> Result<Option<Self>, HostError> {
+    pub(crate) fn new(config: &Rc<Config>, metrics: Metrics) -> Result<Option<Self>, HostError> {
         if config.bundles.is_empty() && config.tenants.is_none() {
             return Ok(None);
         }
@@ -67,11 +68,11 @@ impl Delivery {
         };
         let downloads = config.bundles.iter();
         Ok(Some(Self {
-            platform: Line::of_platform(&config.bundles, terms, &keys),
+            platform: Line::of_platform(&config.bundles, terms, &keys, metrics),
             downloads: downloads
                 .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
                 .collect(),
-            tenants: config.tenants.clone().map(|source| TenantLines::new(source, config)),
+            tenants: config.tenants.clone().map(|source| TenantLines::new(source, config, metrics)),
             retiring: None,
             me,
             slice: Slice::default(),

@@ -20,6 +20,7 @@ use hexr_authz_core::{
 use super::{fetch, line::Line, slice::Slice};
 use crate::{
     host::{self, HostError, Level},
+    metrics::Metrics,
     worker::Worker,
 };
 
@@ -27,6 +28,7 @@ use crate::{
 pub(super) struct TenantLines {
     source: TenantSource,
     config: Rc<Config>,
+    metrics: Metrics,
     lines: BTreeMap<TenantKey, Line>,
     /// Those with work, in the order in which they get their turns.
     turns: VecDeque<TenantKey>,
@@ -60,10 +62,11 @@ const TRIES: usize = 16;
 // === impl TenantLines ===
 
 impl TenantLines {
-    pub(super) fn new(source: TenantSource, config: &Rc<Config>) -> Self {
+    pub(super) fn new(source: TenantSource, config: &Rc<Config>, metrics: Metrics) -> Self {
         Self {
             source,
             config: Rc::clone(config),
+            metrics,
             lines: BTreeMap::new(),
             turns: VecDeque::new(),
             bell_cas: 0,
@@ -211,7 +214,7 @@ impl TenantLines {
     }
 
     fn line(&mut self, key: &TenantKey, keys: &DeliveryKeys) -> &mut Line {
-        let (source, config) = (&self.source, &self.config);
+        let (source, config, metrics) = (&self.source, &self.config, self.metrics);
         self.lines.entry(key.clone()).or_insert_with(|| {
             let terms = Terms {
                 subject: Subject::Tenant(key.tenant().to_owned()),
@@ -219,7 +222,7 @@ impl TenantLines {
                 budget: config.limits.evaluation,
                 audit_log: config.audit_log,
             };
-            Line::of_tenant(key.clone(), source.signing.clone(), terms, keys)
+            Line::of_tenant(key.clone(), source.signing.clone(), terms, keys, metrics)
         })
     }
 

@@ -1,0 +1,71 @@
+//! Putting a policy in force on this worker, and telling what is wrong.
+
+use hexr_authz_core::{
+    delivery::{ActiveRecord, Loaded},
+    tenant::TenantState,
+};
+
+use super::{Line, Owner};
+use crate::{
+    host::{self, Level},
+    worker::Worker,
+};
+
+impl Line {
+    pub(super) fn take_up(&mut self, record: ActiveRecord, loaded: Option<Loaded>, worker: &Worker) {
+        let title = &self.title;
+        let message = match &loaded {
+            Some(Loaded { policy, .. }) => {
+                let (revision, generation) = (&policy.revision, record.generation);
+                format!("{title} is active: revision `{revision}`, generation {generation}")
+            }
+            None => format!("{title} has no policy of its own"),
+        };
+        match (&self.owner, loaded) {
+            (Owner::Platform, Some(loaded)) => worker.activate(loaded.policy),
+            (Owner::Platform, None) => worker.withdraw(),
+            (Owner::Tenant(key), Some(loaded)) => {
+                worker.learn_tenant(key.clone(), TenantState::Active(loaded.policy));
+            }
+            (Owner::Tenant(key), None) => worker.learn_tenant(key.clone(), TenantState::Missing),
+        }
+        host::log(Level::Info, &message);
+        self.active = Some(record);
+    }
+
+    /// Logs a problem once, however often it comes back, and tells it to all workers.
+    pub(in crate::delivery) fn report(&mut self, name: &str, problem: String) {
+        if self.problems.get(name) == Some(&problem) {
+            return;
+        }
+        let effect =
+            if self.active.is_some() { "the active policy stays" } else { "there is no policy from it yet" };
+        let title = self.title_of(name);
+        self.metrics.failed();
+        for line in problem.lines() {
+            host::log(Level::Warn, &format!("{title}: {line} ({effect})"));
+        }
+        self.problems.insert(name.to_owned(), problem);
+        self.tell_problems();
+    }
+
+    pub(super) fn report_recovery(&mut self, name: &str) {
+        if self.problems.remove(name).is_some() {
+            host::log(Level::Info, &format!("{}: the server is fine again", self.title_of(name)));
+            self.tell_problems();
+        }
+    }
+
+    /// Only the answer at `ready_path` depends on it.
+    fn tell_problems(&self) {
+        let problems: Vec<&str> = self.problems.values().map(String::as_str).collect();
+        let _ = host::set_shared_data(&self.keys.problem, problems.join("\n").as_bytes(), None);
+    }
+
+    fn title_of(&self, name: &str) -> String {
+        match &self.owner {
+            Owner::Platform => format!("bundle `{name}`"),
+            Owner::Tenant(_) => self.title.clone(),
+        }
+    }
+}
