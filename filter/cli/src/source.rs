@@ -61,7 +61,7 @@ impl Source {
     }
 
     /// The source as a bundle: a tarball, or a folder that was one. What is signed in it must be so by `verification`.
-    pub(crate) fn as_bundle(self, verification: Option<Verification>) -> Self {
+    pub(crate) fn taken_as_bundle(self, verification: Option<Verification>) -> Self {
         Self { bundle: Some(verification), ..self }
     }
 

@@ -80,7 +80,7 @@ impl Build {
     fn build(self) -> Result<(), String> {
         let mut source = Source::new(&self.path, Ignored::new(self.ignore));
         if self.bundle {
-            source = source.as_bundle(self.verifying.verification(&self.signing.signing_alg)?);
+            source = source.taken_as_bundle(self.verifying.verification(&self.signing.signing_alg)?);
         }
         if let Some(signer) = self.signing.signer(&self.verifying.verification_key_id)? {
             source = source.signed_by(signer);
