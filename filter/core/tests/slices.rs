@@ -8,6 +8,7 @@ use std::{
     rc::Rc,
 };
 
+use anyhow::{Context as _, Result};
 use hexr_authz_core::{
     audit_log::AuditLog,
     bundle::{Bundle, BundleLimits, SourceFile, pack},
@@ -80,24 +81,24 @@ fn check<T, W: Future<Output = T> + 'static>(name: &str, work: impl FnOnce(Pace)
 }
 
 /// Activates a bundle of these files, asks it, and takes it apart.
-#[track_caller]
-fn check_bundle(name: &str, files: &[(&str, &str)], input: &str) {
+fn check_bundle(name: &str, files: &[(&str, &str)], input: &str) -> Result<()> {
     let file = |(path, content): &(&str, &str)| SourceFile {
         path: (*path).to_owned(),
         content: content.as_bytes().to_vec(),
     };
-    let bytes = pack(&files.iter().map(file).collect::<Vec<_>>(), "r1").unwrap();
+    let bytes = pack(&files.iter().map(file).collect::<Vec<_>>(), "r1").map_err(anyhow::Error::msg)?;
     let bundle = check(&format!("{name}: read"), |pace| async move {
-        Bundle::read_in(&bytes, LIMITS, None, NOW, &pace).await.unwrap()
+        Bundle::read_in(&bytes, LIMITS, None, NOW, &pace).await
     });
-    let Bundle { modules, data, .. } = bundle;
-    let rule = RulePath::parse("p/allow").unwrap();
+    let Bundle { modules, data, .. } = bundle?;
+    let rule = RulePath::parse("p/allow").context("this is no path")?;
     let policy = check(&format!("{name}: compile"), |pace| async move {
-        Policy::compile_in(&modules, &data, &rule, BUDGET, &AuditLog::default(), &pace).await.unwrap()
-    });
+        Policy::compile_in(&modules, &data, &rule, BUDGET, &AuditLog::default(), &pace).await
+    })?;
     let moment = Moment { now: NOW, seed: 0, is_over: &|| false };
     assert!(policy.answer(input, moment).is_ok(), "{name}");
     check(&format!("{name}: retire"), |pace| async move { policy.retire(&pace).await });
+    Ok(())
 }
 
 /// A text for each of 4,000 numbers.
@@ -106,29 +107,29 @@ fn many(text: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn many_definitions_of_one_rule() {
+fn many_definitions_of_one_rule() -> Result<()> {
     let rule =
         |at| format!("allow if {{\n\tinput.tenant == \"t{at}\"\n\tinput.role in {{\"r{at}\", \"x\"}}\n}}\n");
     let input = r#"{"tenant": "t3999", "role": "x"}"#;
     let module = format!("package p\nimport data.users\n{}", many(rule));
-    check_bundle("v1", &[("p.rego", &module)], input);
+    check_bundle("v1", &[("p.rego", &module)], input)?;
     let module = format!("package p\n{}", many(|at| rule(at).replace(" if ", " ")));
-    check_bundle("v0 without imports", &[("p.rego", &module)], input);
+    check_bundle("v0 without imports", &[("p.rego", &module)], input)
 }
 
 #[test]
-fn many_rules() {
+fn many_rules() -> Result<()> {
     let module = format!(
         "package p\nallow if {{ r3999; f3999(input.role) }}\n{}",
         many(|at| format!(
             "r{at} if input.tenant in {{\"t{at}\", \"x\"}}\nf{at}(role) if role == \"r{at}\"\nobject[\"k{at}\"] := {at}\nset contains {at}\n"
         ))
     );
-    check_bundle("many rules", &[("p.rego", &module)], r#"{"tenant": "x", "role": "r3999"}"#);
+    check_bundle("many rules", &[("p.rego", &module)], r#"{"tenant": "x", "role": "r3999"}"#)
 }
 
 #[test]
-fn many_definitions_that_need_many() {
+fn many_definitions_that_need_many() -> Result<()> {
     let module = format!(
         "package p\n{}",
         many(|at| format!(
@@ -136,11 +137,11 @@ fn many_definitions_that_need_many() {
         ))
     );
     let input = r#"{"tenant": "t1", "role": "r2", "action": "a3999"}"#;
-    check_bundle("rules of rules", &[("p.rego", &module)], input);
+    check_bundle("rules of rules", &[("p.rego", &module)], input)
 }
 
 #[test]
-fn many_looks_into_the_past() {
+fn many_looks_into_the_past() -> Result<()> {
     let module = format!(
         "package p\n{}",
         many(|at| format!(
@@ -148,21 +149,21 @@ fn many_looks_into_the_past() {
          call.timestamp > time.now_ns() - 1000000000]) < 5\n}}\n"
         ))
     );
-    check_bundle("looks", &[("p.rego", &module)], r#"{"tenant": "t7", "agent": "a"}"#);
+    check_bundle("looks", &[("p.rego", &module)], r#"{"tenant": "t7", "agent": "a"}"#)
 }
 
 #[test]
-fn many_modules() {
+fn many_modules() -> Result<()> {
     let modules: Vec<(String, String)> = (0..4000)
         .map(|at| (format!("m/{at}.rego"), format!("package p\nallow if input.tenant == \"t{at}\"\n")))
         .collect();
     let files: Vec<(&str, &str)> =
         modules.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-    check_bundle("modules", &files, r#"{"tenant": "t7"}"#);
+    check_bundle("modules", &files, r#"{"tenant": "t7"}"#)
 }
 
 #[test]
-fn much_data() {
+fn much_data() -> Result<()> {
     let mut fields = String::new();
     for at in 0..20_000 {
         let comma = if at == 0 { "" } else { "," };
@@ -176,7 +177,7 @@ fn much_data() {
     let more = format!("{{\"users\": {{{fields}}}, \"list\": [{}0]}}", "1,".repeat(20_000));
     let other = format!("{{\"users\": {{{}}}}}", fields.replace("user-", "other-"));
     let files = [("p.rego", module), ("a/data.json", &more), ("data.json", &format!("{{\"a\": {other}}}"))];
-    check_bundle("data", &files, r#"{"user": "user-19999"}"#);
+    check_bundle("data", &files, r#"{"user": "user-19999"}"#)
 }
 
 #[test]

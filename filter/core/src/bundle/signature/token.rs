@@ -66,10 +66,10 @@ impl Token {
     /// The text of the one signature in a signature file; nothing where the file is as good as none.
     pub(super) fn find(file: &[u8]) -> Result<Option<String>, SignatureError> {
         let file: SignatureFile =
-            serde_json::from_slice(file).map_err(|error| SignatureError::Unreadable(error.to_string()))?;
+            serde_json::from_slice(file).map_err(|error| SignatureError::unreadable(&error.to_string()))?;
         let plugin = file.plugin.filter(|plugin| !plugin.is_empty());
         if let Some(plugin) = plugin.as_deref().filter(|plugin| *plugin != DEFAULT_PLUGIN) {
-            return Err(SignatureError::Unreadable(format!("the plugin `{plugin}` is not known")));
+            return Err(SignatureError::unreadable(&format!("the plugin `{plugin}` is not known")));
         }
         let Some(signatures) = file.signatures else {
             return if plugin.is_none() { Ok(None) } else { Err(SignatureError::Count(0)) };
@@ -82,7 +82,7 @@ impl Token {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, SignatureError> {
-        let unreadable = |problem: &str| SignatureError::Unreadable(problem.to_owned());
+        let unreadable = SignatureError::unreadable;
         let mut parts = text.split('.');
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -92,8 +92,7 @@ impl Token {
         let decode = |part: &str, what: &str| {
             Base64UrlUnpadded::decode_vec(part).map_err(|_| unreadable(&format!("{what} is not Base64url")))
         };
-        let of_json =
-            |what: &str, error: serde_json::Error| SignatureError::Unreadable(format!("{what}: {error}"));
+        let of_json = |what: &str, error: serde_json::Error| unreadable(&format!("{what}: {error}"));
         let fields: Header = serde_json::from_slice(&decode(header, "the header")?)
             .map_err(|error| of_json("the header", error))?;
         if fields.crit.is_some() || fields.b64.is_some() {

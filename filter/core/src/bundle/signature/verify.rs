@@ -98,6 +98,10 @@ pub enum SignatureError {
     Changed(String),
 }
 
+/// How many files a message names.
+const MOST_NAMED: usize = 10;
+/// How many characters of what somebody else wrote a message has.
+const MOST_CHARACTERS: usize = 160;
 /// How far the signer's clock may be ahead.
 const SKEW_SECONDS: i64 = 300;
 
@@ -131,6 +135,19 @@ pub(in crate::bundle) async fn verify(
     Ok(Some(signed))
 }
 
+// === impl SignatureError ===
+
+impl SignatureError {
+    /// Messages of parsers quote what they could not read.
+    pub(super) fn unreadable(problem: &str) -> Self {
+        Self::Unreadable(shortened(problem))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_CHARACTERS).collect()
+}
+
 // === impl Verification ===
 
 impl Verification {
@@ -142,7 +159,7 @@ impl Verification {
                 let id = token.key_id().ok_or(SignatureError::NoKeyId)?;
                 let named = self.keys.iter().filter(|key| key.id == id).collect::<Vec<_>>();
                 if named.is_empty() {
-                    return Err(SignatureError::UnknownKey(id.to_owned()));
+                    return Err(SignatureError::UnknownKey(shortened(id)));
                 }
                 named
             }
@@ -170,10 +187,7 @@ impl Verification {
         let expected = if self.scope.is_empty() { &key.scope } else { &self.scope };
         let found = token.payload.scope.as_deref().unwrap_or_default();
         if found != expected {
-            return Err(SignatureError::WrongScope {
-                found: found.chars().take(80).collect(),
-                expected: expected.clone(),
-            });
+            return Err(SignatureError::WrongScope { found: shortened(found), expected: expected.clone() });
         }
         let Some(issued_at) = token.payload.iat else {
             let asked = self.max_age_seconds.is_some() || self.min_iat.is_some();
@@ -210,7 +224,7 @@ async fn check_files(files: &Files, signed: Vec<SignedFile>, pace: &Pace) -> Res
         pairs.push((path, content, file));
     }
     if !expected.is_empty() {
-        return Err(SignatureError::NotThere(expected.into_keys().collect()));
+        return Err(SignatureError::NotThere(expected.into_keys().take(MOST_NAMED).collect()));
     }
     for (path, content, file) in pairs {
         let no_digest = |problem: String| SignatureError::NoDigest { path: path.clone(), problem };
