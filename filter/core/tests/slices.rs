@@ -41,8 +41,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most pieces of memory between two places: some tenths of a millisecond.
-const MOST_PIECES: usize = 4000;
+/// The most pieces of memory between two places: a millisecond or so.
+const MOST_PIECES: usize = 25_000;
 const LIMITS: BundleLimits = BundleLimits { compressed: 1 << 24 };
 const BUDGET: Budget = Budget { milliseconds: 50 };
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);

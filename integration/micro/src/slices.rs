@@ -205,11 +205,6 @@ impl Watch {
         let now = Instant::now();
         let readings = &*self.0;
         readings.gaps.borrow_mut().push(now - readings.last.get());
-        if std::env::var("GAPS")
-            .is_ok_and(|at| at.split(',').any(|at| at == readings.gaps.borrow().len().to_string()))
-        {
-            eprintln!("GAP {}\n{}", readings.gaps.borrow().len(), std::backtrace::Backtrace::force_capture());
-        }
         readings.last.set(Instant::now());
         now - readings.slice.get() >= SLICE
     }

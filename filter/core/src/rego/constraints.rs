@@ -63,16 +63,16 @@ struct Reader<'a> {
     pace: &'a Pace,
     /// The values of rules that depend on nothing, as far as they were asked for.
     constants: RefCell<HashMap<RuleId, Option<Value>>>,
-    needed: RefCell<Needed>,
+    /// What is needed for a rule to hold, read at a depth.
+    needed: RefCell<HashMap<(RuleId, usize), Needed>>,
     /// How much work the values of such rules may still take.
     work_left: Cell<u64>,
     /// How many steps may still be read.
     steps_left: Cell<usize>,
 }
 
-/// What is needed for a rule to hold, read at a depth.
-type Needed = HashMap<(RuleId, usize), Option<Rc<Constraints>>>;
-
+/// What must be for a rule to hold; nothing where that is not told.
+type Needed = Option<Rc<Constraints>>;
 /// The keys that locals stand for.
 type Aliases = HashMap<Slot, Key>;
 
@@ -204,7 +204,7 @@ impl Reader<'_> {
     }
 
     /// What must be for a rule to have a value that is not false: what all its definitions have in common.
-    async fn needed_by(&self, id: RuleId, depth: usize) -> Option<Rc<Constraints>> {
+    async fn needed_by(&self, id: RuleId, depth: usize) -> Needed {
         if let Some(known) = self.needed.borrow().get(&(id, depth)) {
             return known.clone();
         }

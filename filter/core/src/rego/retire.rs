@@ -4,7 +4,9 @@ use super::ir::{Definition, Rule};
 use crate::pace::Pace;
 
 /// What it takes to free a step with what is in it.
-const UNITS_PER_STEP: usize = 2;
+const UNITS_PER_STEP: usize = 6;
+/// And one of many small things.
+const UNITS_PER_SMALL_THING: usize = 4;
 
 /// Drops rules.
 pub(super) async fn rules(rules: Vec<Rule>, pace: &Pace) {
@@ -20,7 +22,7 @@ pub(super) async fn rules(rules: Vec<Rule>, pace: &Pace) {
 /// Drops definitions.
 pub(super) async fn definitions(definitions: Vec<Definition>, pace: &Pace) {
     for definition in definitions {
-        pace.spend(1 + definition.body.block.steps.len() * UNITS_PER_STEP).await;
+        pace.spend(5 + definition.body.block.steps.len() * UNITS_PER_STEP).await;
     }
 }
 
@@ -28,6 +30,6 @@ pub(super) async fn definitions(definitions: Vec<Definition>, pace: &Pace) {
 pub(super) async fn all<T>(many: impl IntoIterator<Item = T>, pace: &Pace) {
     for small in many {
         drop(small);
-        pace.spend(1).await;
+        pace.spend(UNITS_PER_SMALL_THING).await;
     }
 }
