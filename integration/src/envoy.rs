@@ -161,6 +161,15 @@ impl Drop for Envoy {
 /// # Errors
 /// When there is no answer.
 pub async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String)> {
+    let (status, body) = get_bytes(address, path).await?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// The same, for answers that are no text.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn get_bytes(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes)> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = http1::handshake(stream).await?;
     tokio::spawn(connection);
@@ -168,6 +177,5 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String)
         Request::builder().uri(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Ok((status, response.into_body().collect().await?.to_bytes()))
 }

@@ -117,11 +117,11 @@ impl Delivery {
             self.downloads.iter_mut().find(|(_, download)| download.expects(token))
         {
             match fetch::answer(download, num_headers, body_size, now) {
-                Ok(fetched) => platform.receive(name, fetched, download.etag()),
+                Ok(fetched) => platform.receive(name, fetched, download.etag(), &self.slice),
                 Err(problem) => platform.report(name, problem.to_string()),
             }
         } else if let Some(tenants) = &mut self.tenants {
-            tenants.on_response(token, num_headers, body_size, now, worker);
+            tenants.on_response(token, num_headers, body_size, now, worker, &self.slice);
         }
         // An answer that means work is worked on at once, and the server is asked for the next one.
         self.work(worker);
@@ -166,6 +166,9 @@ impl Delivery {
     }
 
     fn fetch(&mut self, now: Timestamp) {
+        if self.platform.take_behind() {
+            self.resume();
+        }
         for (name, download) in &mut self.downloads {
             if download.is_due(now)
                 && let Err(problem) = fetch::send(download, now)

@@ -132,6 +132,7 @@ impl TenantLines {
         body_size: usize,
         now: Timestamp,
         worker: &Worker,
+        slice: &Slice,
     ) {
         let Some(fetching) = &mut self.fetching else { return };
         if let Some(poll) = fetching.index.as_mut().filter(|poll| poll.download.expects(token)) {
@@ -147,7 +148,7 @@ impl TenantLines {
         let Some(line) = self.lines.get_mut(key) else { return };
         let outcome = match answer {
             Ok(fetched) => {
-                line.receive(key.tenant(), fetched, download.etag());
+                line.receive(key.tenant(), fetched, download.etag(), slice);
                 Ok(())
             }
             Err(FetchError::Missing) => line.receive_nothing(worker),
@@ -161,20 +162,21 @@ impl TenantLines {
         }
     }
 
-    /// Works on one tenant after the other, until the slice is over.
+    /// Works on one tenant after the other, until the slice is over. A large policy has its slices in turn with others.
     pub(super) fn work(&mut self, worker: &Worker, slice: &Slice) {
-        while let Some(key) = self.turns.front().cloned() {
-            if let Some(line) = self.lines.get_mut(&key) {
-                line.work(worker, slice);
-                if line.has_work() {
-                    // Its own size is no reason for others to wait: only what is being tried for the first time must
-                    // not be mixed, and that is one at a time.
-                    return;
-                }
+        while !slice.is_over()
+            && let Some(key) = self.turns.pop_front()
+        {
+            let Some(line) = self.lines.get_mut(&key) else { continue };
+            line.work(worker, slice);
+            if line.take_behind()
+                && let Some(download) =
+                    self.fetching.as_mut().and_then(|fetching| fetching.downloads.get_mut(&key))
+            {
+                download.resume(line.etag(key.tenant()));
             }
-            self.turns.pop_front();
-            if slice.is_over() {
-                return;
+            if line.has_work() {
+                self.turns.push_back(key);
             }
         }
     }

@@ -32,7 +32,7 @@ pub use case::{Answer, Answers, Case};
 pub use comparison::{Difference, Refused, Tally, compare_all};
 pub use edges::edge_cases;
 pub use exceptions::{EXCEPTIONS, Exception, Right};
-pub use oracle::Oracle;
+pub use oracle::{Oracle, downloading_opa};
 pub use recording::Recording;
 pub use shrink::shrunk;
 pub use signatures::{Signatures, SignedBundle};

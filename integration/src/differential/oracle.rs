@@ -78,6 +78,14 @@ pub(super) fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("opa-oracle")
 }
 
+/// A real OPA that gets its policy from a bundle server; nothing where there is no Go.
+///
+/// # Errors
+/// When it does not build.
+pub fn downloading_opa() -> Result<Option<PathBuf>> {
+    build("./downloads", "downloads")
+}
+
 /// Builds one of its programs; nothing where there is no Go.
 pub(crate) fn build(package: &str, name: &str) -> Result<Option<PathBuf>> {
     if Command::new("go").arg("version").output().is_err() {

@@ -54,8 +54,9 @@ async fn none_is_active_before_all_have_come_and_each_is_updated_by_itself() -> 
     wait_for(&stack, "researcher", Some("policy_denied")).await?;
 
     // One that is wrong keeps the other from nothing.
-    server
-        .now_at("/rule", Script::body(200, bundle_of(&[("authz.rego", "package hexr.authz\nallow if {")])?));
+    let manifest = json!({"roots": ["hexr/authz"]}).to_string();
+    let broken = bundle_of(&[(".manifest", &manifest), ("authz.rego", "package hexr.authz\nallow if {")])?;
+    server.now_at("/rule", Script::body(200, broken));
     eventually(PATIENCE, "the complaint", async || {
         stack.envoy.log_lines("bundle `rule`: rule/authz.rego:2:11: ").pop()
     })

@@ -95,7 +95,7 @@ async fn a_tenant_narrows_and_never_widens() -> Result<()> {
     settled(&stack, "acme", "editor", Some("tenant_policy_denied")).await?;
     server.now_at(&path("acme"), bundle("acme", "allow if {")?);
     eventually(PATIENCE, "the complaint", async || {
-        stack.envoy.log_lines("tenant `hexr.cloud/acme`: tenant.rego:3:").pop()
+        stack.envoy.log_lines("tenant `hexr.cloud/acme`: tenant.rego:4:1: ").pop()
     })
     .await?;
     server.now_at(&path("acme"), Script::body(500, ""));

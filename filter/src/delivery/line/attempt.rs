@@ -56,9 +56,7 @@ impl Line {
             None => held(name),
         };
         let parts: Option<Vec<Part>> = self.assembly.names().iter().map(part).collect();
-        let parts = parts.ok_or("a bundle that is active is not there any more")?;
-        host::set_shared_data(&self.probe, digest.as_str().as_bytes(), None).map_err(shared_data)?;
-        Ok(parts)
+        parts.ok_or_else(|| "a bundle that is active is not there any more".to_owned())
     }
 
     pub(super) fn tried(
@@ -68,13 +66,12 @@ impl Line {
         loaded: Result<Loaded, LoadError>,
         worker: &Worker,
     ) {
-        let unmarked = host::set_shared_data(&self.probe, &[], None).map_err(shared_data);
         let freed = if self.quarantine().holds(digest) {
             self.change_quarantine(|quarantine| quarantine.remove(digest))
         } else {
             Ok(())
         };
-        let published = match (unmarked.and(freed), loaded) {
+        let published = match (freed, loaded) {
             (Ok(()), Ok(loaded)) => self.publish(&attempt, loaded, worker),
             (Ok(()), Err(LoadError::Refused(problem))) => Err(problem),
             (Ok(()), Err(LoadError::Replaced)) => Err("a bundle was replaced while it was loaded".to_owned()),
@@ -106,7 +103,7 @@ impl Line {
         let cas = current.as_ref().map(|current| current.cas);
         if cas.is_some_and(|cas| cas != self.seen_cas && Some(cas) != self.broken_cas) {
             // Somebody published since this was asked for: what they have is newer. The next tick follows it.
-            self.assembly.forget();
+            self.give_up();
             return Ok(());
         }
         let previous = current.and_then(|current| ActiveRecord::decode(&current.value));
@@ -131,7 +128,10 @@ impl Line {
             }
         }
         let record = ActiveRecord::following(previous.as_ref(), Content::Bundles(bundles));
-        self.write(&record, cas)?;
+        if !self.write(&record, cas)? {
+            self.give_up();
+            return Ok(());
+        }
         self.metrics.activated();
         self.assembly.succeeded(attempt);
         for name in self.assembly.names().to_vec() {
@@ -143,10 +143,17 @@ impl Line {
         Ok(())
     }
 
-    pub(super) fn write(&mut self, record: &ActiveRecord, cas: Option<u32>) -> Result<(), String> {
+    /// Leaves it to the worker that is ahead.
+    fn give_up(&mut self) {
+        self.assembly.forget();
+        self.is_behind = true;
+    }
+
+    /// Writes the active record; says whether nobody else was faster.
+    pub(super) fn write(&mut self, record: &ActiveRecord, cas: Option<u32>) -> Result<bool, String> {
         match host::set_shared_data(&self.keys.active, &record.encode(), cas) {
             Ok(()) => {}
-            Err(HostError::CasMismatch) => return Err("another worker was faster".to_owned()),
+            Err(HostError::CasMismatch) => return Ok(false),
             Err(error) => return Err(shared_data(error)),
         }
         if let Ok(shared) = host::shared_data(&self.keys.active)
@@ -154,10 +161,10 @@ impl Line {
         {
             self.seen_cas = shared.cas;
         }
-        match &self.bell {
-            Some(bell) => host::set_shared_data(bell, &[], None).map_err(shared_data),
-            None => Ok(()),
+        if let Some(bell) = &self.bell {
+            host::set_shared_data(bell, &[], None).map_err(shared_data)?;
         }
+        Ok(true)
     }
 
     /// The digest of the bundle that is, or was, being loaded for the first time.

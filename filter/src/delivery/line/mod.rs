@@ -4,7 +4,10 @@ mod attempt;
 mod follow;
 mod report;
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 use hexr_authz_core::{
     bundle::Verification,
@@ -39,8 +42,12 @@ pub(super) struct Line {
     quarantine: String,
     /// Written when something becomes active, where nobody looks at each record by itself.
     bell: Option<String>,
+    /// Bundles of which the digest is being taken.
+    arriving: VecDeque<Slices<(String, Pending)>>,
     assembly: Assembly,
     loading: Option<Loading>,
+    /// Whether what had come was given up because another worker was ahead, so that it must be asked for again.
+    is_behind: bool,
     /// The version of the active record that was looked at last.
     seen_cas: u32,
     /// The version of an active record whose bytes are not there: what is published over it is no step back.
@@ -131,8 +138,10 @@ impl Line {
             probe: keys.probe.clone(),
             quarantine: keys.quarantine.clone(),
             bell: None,
+            arriving: VecDeque::new(),
             assembly: Assembly::new(Vec::new()),
             loading: None,
+            is_behind: false,
             seen_cas: 0,
             broken_cas: None,
             active: None,
@@ -152,12 +161,17 @@ impl Line {
 
     /// Whether something is being loaded, or waits for it.
     pub(super) fn has_work(&self) -> bool {
-        self.loading.is_some() || self.assembly.has_attempts()
+        self.loading.is_some() || !self.arriving.is_empty() || self.assembly.has_attempts()
     }
 
     /// Whether anything is in force here.
     pub(super) fn is_active(&self) -> bool {
         self.active.is_some()
+    }
+
+    /// Whether what had come was given up, and must be asked for again.
+    pub(super) fn take_behind(&mut self) -> bool {
+        std::mem::take(&mut self.is_behind)
     }
 
     /// Forgets what is in force, so that it is loaded anew.
@@ -184,15 +198,23 @@ impl Line {
     }
 
     /// The server has answered about the bundle of that name; `etag` is what it calls what it has.
-    pub(super) fn receive(&mut self, name: &str, fetched: Fetched, etag: Option<&str>) {
+    pub(super) fn receive(&mut self, name: &str, fetched: Fetched, etag: Option<&str>, slice: &Slice) {
         let (bytes, etag) = match fetched {
             Fetched::NotModified if etag == self.etag(name) => return self.report_recovery(name),
             // What was refused is still what the server has.
             Fetched::NotModified => return,
             Fetched::New { bytes, etag, .. } => (bytes, etag),
         };
-        let pending = Pending { digest: Digest::of(&bytes), bytes: Rc::new(bytes), etag };
-        match self.assembly.arrived(name, pending, self.active.as_ref()) {
+        let (name, bytes, pace) = (name.to_owned(), Rc::new(bytes), slice.pace());
+        self.arriving.push_back(Slices::of(async move {
+            let digest = Digest::of_in(&bytes, &pace).await;
+            (name, Pending { digest, bytes, etag })
+        }));
+    }
+
+    /// A bundle has come as a whole.
+    fn arrived(&mut self, name: &str, new: Pending) {
+        match self.assembly.arrived(name, new, self.active.as_ref()) {
             Arrival::Active => self.report_recovery(name),
             Arrival::Tried => {}
             Arrival::Refused(problem) => self.report(name, problem),
@@ -211,19 +233,39 @@ impl Line {
         let current = host::shared_data(&self.keys.active).ok();
         let previous = current.as_ref().and_then(|shared| ActiveRecord::decode(&shared.value));
         let record = ActiveRecord::following(previous.as_ref(), Content::Missing);
-        self.write(&record, current.map(|shared| shared.cas))?;
-        self.take_up(record, None, worker);
+        if self.write(&record, current.map(|shared| shared.cas))? {
+            self.take_up(record, None, worker);
+        } else {
+            self.is_behind = true;
+        }
         Ok(())
     }
 
     /// Works on what there is, until the slice is over.
     pub(super) fn work(&mut self, worker: &Worker, slice: &Slice) {
+        while let Some(arriving) = self.arriving.front_mut() {
+            let Some((name, new)) = arriving.run() else { return };
+            self.arriving.pop_front();
+            self.arrived(&name, new);
+        }
         loop {
             if self.loading.is_none() {
                 self.try_next(slice);
             }
             let Some(loading) = &mut self.loading else { return };
-            let Some(loaded) = loading.work.run() else { return };
+            // The mark stays where the VM traps, and says by which bundle.
+            let mark = match &loading.purpose {
+                Purpose::Follow { .. } => None,
+                Purpose::Try { digest, .. } => Some(digest.as_str().as_bytes()),
+            };
+            if mark.is_some_and(|mark| host::set_shared_data(&self.probe, mark, None).is_err()) {
+                return;
+            }
+            let loaded = loading.work.run();
+            if mark.is_some() && host::set_shared_data(&self.probe, &[], None).is_err() {
+                return;
+            }
+            let Some(loaded) = loaded else { return };
             let Some(Loading { purpose, .. }) = self.loading.take() else { return };
             match purpose {
                 Purpose::Follow { record, cas } => self.followed(record, cas, loaded, worker),
