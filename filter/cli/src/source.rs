@@ -43,7 +43,6 @@ pub(crate) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) digest: Digest,
     pub(crate) revision: String,
     /// What the policy says of itself: it works, and costs more the larger it grows.
     pub(crate) slow_parts: Vec<SlowPart>,
@@ -169,7 +168,7 @@ impl Packed {
             Some(signer) => pack_signed(files, &revision, signer, now())?,
             None => unsigned,
         };
-        Ok(Self { digest: Digest::of(&bytes), bytes, revision, slow_parts })
+        Ok(Self { bytes, revision, slow_parts })
     }
 }
 

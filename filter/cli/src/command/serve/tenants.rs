@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::body::Bytes;
@@ -38,9 +38,11 @@ struct Tenant {
 }
 
 /// A folder is replaced by removing it and moving another there: it is gone when it was missed that often.
-const GONE_AFTER: u32 = 4;
-/// Looking takes at most this part of the time, however many tenants there are.
-const SHARE: u32 = 20;
+const GONE_AFTER: u32 = 3;
+/// The pause after a look at many tenants is this many times as long as the look,
+const PAUSES: u32 = 10;
+/// but no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 // === impl Tenants ===
 
@@ -90,7 +92,11 @@ impl Tenants {
             tokio::time::sleep(pause).await;
             let start = Instant::now();
             let has_changed = self.refresh().await;
-            pause = if has_changed { LOOK_EVERY } else { LOOK_EVERY.max(start.elapsed() * SHARE) };
+            pause = if has_changed {
+                LOOK_EVERY
+            } else {
+                (start.elapsed() * PAUSES).clamp(LOOK_EVERY, LONGEST_PAUSE)
+            };
         }
     }
 
