@@ -11,11 +11,12 @@ use glob::Pattern;
 use hexr_authz_core::{
     audit_log::AuditLog,
     bundle::{
-        Bundle, BundleLimits, Manifest, Signer, SourceFile, Verification, pack, pack_signed, unpack,
-        verify_files,
+        Bundle, BundleLimits, BundleSet, Manifest, Signer, SourceFile, Subject, Verification, pack,
+        pack_signed, unpack, verify_files,
     },
     delivery::Digest,
-    policy::{Budget, RulePath, SlowPart},
+    pace::{Pace, finish},
+    policy::{Budget, Policy, SlowPart},
     timestamp::Timestamp,
 };
 use walkdir::{DirEntry, WalkDir};
@@ -42,7 +43,6 @@ pub(crate) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) digest: Digest,
     pub(crate) revision: String,
     /// What the policy says of itself: it works, and costs more the larger it grows.
     pub(crate) slow_parts: Vec<SlowPart>,
@@ -50,6 +50,8 @@ pub(crate) struct Packed {
 
 /// The filter's, where it is not told others.
 const LIMITS: BundleLimits = BundleLimits { compressed: crate::command::BUNDLE_BYTES };
+/// The file in which a bundle speaks of itself.
+const MANIFEST: &str = ".manifest";
 /// How many characters of the sources' digest are a revision of their own.
 const REVISION_LENGTH: usize = 12;
 
@@ -86,23 +88,14 @@ impl Source {
     pub(crate) fn pack(
         &self,
         revision: Option<&str>,
-        rule: &RulePath,
+        subject: &Subject,
         budget: Budget,
         audit_log: &AuditLog,
     ) -> Result<Packed, String> {
-        let files = self.files()?;
+        let files = rooted(self.files()?, subject);
         let given =
             revision.map(str::to_owned).or_else(|| self.bundle.as_ref().and_then(|_| revision_of(&files)));
-        let revision = given.unwrap_or_else(|| content_revision(&files));
-        let unsigned = pack(&files, &revision)?;
-        let bundle = Bundle::read(&unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
-        let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
-        let slow_parts = policy.slow_parts().to_vec();
-        let bytes = match &self.signer {
-            Some(signer) => pack_signed(&files, &revision, signer, now())?,
-            None => unsigned,
-        };
-        Ok(Packed { digest: Digest::of(&bytes), bytes, revision, slow_parts })
+        Packed::of(&files, given.as_deref(), self.signer.as_deref(), subject, budget, audit_log)
     }
 
     fn files(&self) -> Result<Vec<SourceFile>, String> {
@@ -150,6 +143,70 @@ impl Source {
     fn paths(&self) -> Result<Vec<PathBuf>, String> {
         files_below(&self.path, &self.ignored, belongs)
     }
+}
+
+// === impl Packed ===
+
+impl Packed {
+    /// Packs files, whose content is the revision where none is given, and compiles the result as the filter would.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, a line each.
+    pub(crate) fn of(
+        files: &[SourceFile],
+        revision: Option<&str>,
+        signer: Option<&Signer>,
+        subject: &Subject,
+        budget: Budget,
+        audit_log: &AuditLog,
+    ) -> Result<Self, String> {
+        let revision = revision.map_or_else(|| content_revision(files), str::to_owned);
+        let unsigned = pack(files, &revision)?;
+        let (_, policy) = compile(&unsigned, subject, budget, audit_log)?;
+        let slow_parts = policy.slow_parts().to_vec();
+        let bytes = match signer {
+            Some(signer) => pack_signed(files, &revision, signer, now())?,
+            None => unsigned,
+        };
+        Ok(Self { bytes, revision, slow_parts })
+    }
+}
+
+/// Compiles a bundle that is not signed as the filter would; its revision, and the policy.
+///
+/// # Errors
+/// Everything that is wrong with it, a line each.
+pub(crate) fn compile(
+    unsigned: &[u8],
+    subject: &Subject,
+    budget: Budget,
+    audit_log: &AuditLog,
+) -> Result<(String, Policy), String> {
+    let bundle = Bundle::read(unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
+    let revision = bundle.revision().to_owned();
+    let set = BundleSet::new(vec![(String::new(), bundle)]);
+    let policy = finish(set.compile(subject, budget, audit_log, &Pace::unhurried()))?;
+    Ok((revision, policy))
+}
+
+/// The same bundle with a signature of this moment.
+///
+/// # Errors
+/// When it is no bundle, or cannot be signed.
+pub(crate) fn sign(unsigned: &[u8], signer: &Signer) -> Result<Vec<u8>, String> {
+    let files = unpack(unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
+    pack_signed(&files, &revision_of(&files).unwrap_or_default(), signer, now())
+}
+
+/// The files with a manifest that says where a tenant's bundle is rooted, unless they have one.
+fn rooted(mut files: Vec<SourceFile>, subject: &Subject) -> Vec<SourceFile> {
+    if let Subject::Tenant(tenant) = subject
+        && !files.iter().any(|file| file.path == MANIFEST)
+    {
+        let content = serde_json::json!({"roots": [format!("hexr/tenants/{tenant}")]}).to_string();
+        files.push(SourceFile { path: MANIFEST.to_owned(), content: content.into_bytes() });
+    }
+    files
 }
 
 // === impl Ignored ===
@@ -200,7 +257,7 @@ fn now() -> Timestamp {
 
 /// The revision that a manifest among the files names.
 fn revision_of(files: &[SourceFile]) -> Option<String> {
-    let manifest = files.iter().find(|file| file.path == ".manifest")?;
+    let manifest = files.iter().find(|file| file.path == MANIFEST)?;
     let manifest = Manifest::parse(std::str::from_utf8(&manifest.content).ok()?).ok()?;
     Some(manifest.revision).filter(|revision| !revision.is_empty())
 }

@@ -85,7 +85,7 @@ async fn an_edited_policy_is_live_without_a_restart() -> Result<()> {
     // What does not compile is not served, and the reason is where operators look.
     policies.write("authz.rego", "package hexr.authz\n\nallow if {\n")?;
     let (health, _) = eventually(PATIENCE, "the bundle server's complaint", async || {
-        let (status, body) = integration::envoy::get(server.address(), "/health").await.ok()?;
+        let (status, body) = integration::envoy::get(server.address(), "/health?bundles").await.ok()?;
         (status == 503).then_some(body)
     })
     .await?;

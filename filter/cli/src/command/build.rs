@@ -8,7 +8,7 @@ use std::{
 
 use glob::Pattern;
 use hexr_authz_core::{
-    bundle::{KeyChoice, Signer, Verification, VerificationKey},
+    bundle::{KeyChoice, Signer, Subject, Verification, VerificationKey},
     policy::RulePath,
 };
 
@@ -85,7 +85,8 @@ impl Build {
         if let Some(signer) = self.signing.signer(&self.verifying.verification_key_id)? {
             source = source.signed_by(signer);
         }
-        let packed = source.pack(self.revision.as_deref(), &self.decision, BUDGET, &ANY_AUDIT_LOG)?;
+        let subject = Subject::Platform(self.decision);
+        let packed = source.pack(self.revision.as_deref(), &subject, BUDGET, &ANY_AUDIT_LOG)?;
         fs::write(&self.output, packed.bytes).map_err(|error| format!("{}: {error}", self.output.display()))
     }
 }
@@ -112,7 +113,7 @@ impl Verifying {
 }
 
 /// A key as a flag gives it: the text of the file of that name, or else the flag itself.
-fn key_text(flag: &str) -> Result<String, String> {
+pub(super) fn key_text(flag: &str) -> Result<String, String> {
     if flag.starts_with("-----BEGIN") || !Path::new(flag).exists() {
         return Ok(flag.to_owned());
     }

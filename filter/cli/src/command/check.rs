@@ -9,6 +9,7 @@ use std::{
 use glob::Pattern;
 use hexr_authz_core::{
     audit_log::AuditLog,
+    bundle::Subject,
     config::{BundleSource, Config, UNKNOWN_VALUE},
     policy::RulePath,
 };
@@ -51,8 +52,9 @@ impl Check {
                 }
             }
         }
+        let subject = Subject::Platform(self.decision);
         for path in &self.paths {
-            match Source::new(path, ignored.clone()).pack(None, &self.decision, BUDGET, &audit_log) {
+            match Source::new(path, ignored.clone()).pack(None, &subject, BUDGET, &audit_log) {
                 Ok(packed) => packed.slow_parts.iter().for_each(|part| {
                     eprintln!("{}:{}: slow: {}", part.module, part.line, part.message);
                 }),

@@ -1,43 +1,80 @@
 //! `hexr-authz serve`: the bundle server.
 
+mod authentication;
 mod bundles;
+mod connections;
+mod document;
 mod http;
+mod long_poll;
+mod metrics;
+mod persistence;
+mod signing;
+mod status;
+mod tenants;
+mod tls;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use glob::Pattern;
-use hexr_authz_core::policy::RulePath;
+use hexr_authz_core::{bundle::Subject, policy::RulePath};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 
-use self::bundles::{BundleState, Bundles};
+use self::{
+    authentication::{AuthenticationFlags, Gate},
+    bundles::{BundleState, Bundles, Terms},
+    http::Served,
+    long_poll::Stop,
+    metrics::Metrics,
+    persistence::Shelf,
+    signing::SigningFlags,
+    tenants::Tenants,
+    tls::{Tls, TlsFlags},
+};
 use super::{DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
 
 /// Serve folders as OPA bundles, and every change of them.
 ///
 /// A folder is packed again when a file in it changes. What does not compile is not served: the last good bundle
-/// stays, and `/health` and the log say why.
+/// stays, and `/health?bundles` and the log say why.
 #[derive(clap::Args)]
 pub(crate) struct Serve {
     /// The address to listen at.
     #[arg(short, long, default_value = "127.0.0.1:8181")]
     addr: SocketAddr,
     /// A bundle, served as `/bundles/NAME.tar.gz`, and the folder that it is made of.
-    #[arg(short, long = "bundle", value_name = "NAME=PATH", required = true, value_parser = bundle)]
+    #[arg(short, long = "bundle", value_name = "NAME=PATH", value_parser = bundle, required_unless_present = "tenants")]
     bundles: Vec<(String, PathBuf)>,
+    /// A folder with a folder for each tenant that has a policy of its own, served as `/bundles/tenants/TENANT.tar.gz`.
+    #[arg(long, value_name = "DIR")]
+    tenants: Option<PathBuf>,
     /// Names of files and folders to leave out, as `*_test.rego`.
     #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
     ignore: Vec<Pattern>,
     /// The rule that decides.
     #[arg(long, default_value = DEFAULT_DECISION, value_parser = rule_path)]
     decision: RulePath,
-    /// Listen beyond loopback, without TLS and without authentication.
+    /// Keep the last good bundles in this folder, and serve them after a restart while their source is away or broken.
+    #[arg(long, value_name = "DIR")]
+    persist: Option<PathBuf>,
+    #[command(flatten)]
+    signing: SigningFlags,
+    #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
+    authentication: AuthenticationFlags,
+    /// Listen beyond loopback without TLS, or without authentication.
     #[arg(long)]
     insecure: bool,
 }
+
+/// How often the files of certificates and tokens are looked at.
+const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// How long work that cannot be interrupted is waited for at the end.
+const LAST_WORK: Duration = Duration::from_millis(500);
 
 fn bundle(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("must be NAME=PATH, as `authz=policies`")?;
@@ -45,41 +82,94 @@ fn bundle(text: &str) -> Result<(String, PathBuf), String> {
     if name.is_empty() || !name.bytes().all(allowed) {
         return Err(format!("`{name}` must be letters, digits, `-`, `_`"));
     }
-    if !PathBuf::from(path).exists() {
-        return Err(format!("there is no `{path}`"));
-    }
     Ok((name.to_owned(), PathBuf::from(path)))
 }
 
 impl Serve {
     pub(crate) fn run(self) -> ExitCode {
-        if !self.addr.ip().is_loopback() && !self.insecure {
-            eprintln!(
-                "{} is beyond loopback: pass `--insecure` to serve there without TLS and authentication",
-                self.addr
-            );
-            return ExitCode::FAILURE;
-        }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        exit(match runtime {
-            Ok(runtime) => runtime.block_on(self.serve()).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        })
+        exit(self.prepare_and_serve())
     }
 
-    async fn serve(self) -> anyhow::Result<()> {
+    fn prepare_and_serve(self) -> Result<(), String> {
+        let tls = self.tls.tls()?.map(Arc::new);
+        let gate = Arc::new(self.authentication.gate(self.tls.has_authority())?);
+        let is_guarded = tls.is_some() && !gate.is_open();
+        if !self.addr.ip().is_loopback() && !is_guarded && !self.insecure {
+            return Err(format!(
+                "{} is beyond loopback: serve there with TLS and `--authentication`, or pass `--insecure`",
+                self.addr
+            ));
+        }
+        let shelf = self.persist.as_deref().map(Shelf::open).transpose()?;
+        let folders = self.bundles.iter().map(|(_, path)| path).chain(&self.tenants);
+        if shelf.is_none()
+            && let Some(missing) = folders.into_iter().find(|path| !path.exists())
+        {
+            return Err(format!("there is no `{}`", missing.display()));
+        }
+        let terms = Arc::new(Terms { signing: self.signing.signing()?, shelf, metrics: Metrics::new() });
+        // Each client that waits is a connection.
+        let _ = rlimit::increase_nofile_limit(u64::MAX);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let result = runtime.block_on(self.serve(terms, tls, gate)).map_err(|error| error.to_string());
+        runtime.shutdown_timeout(LAST_WORK);
+        result
+    }
+
+    async fn serve(self, terms: Arc<Terms>, tls: Option<Arc<Tls>>, gate: Arc<Gate>) -> anyhow::Result<()> {
         let ignored = Ignored::new(self.ignore);
         let states = self.bundles.into_iter().map(|(name, path)| {
-            BundleState::new(name, Source::new(&path, ignored.clone()), self.decision.clone())
+            let subject = Subject::Platform(self.decision.clone());
+            BundleState::new(name, Source::new(&path, ignored.clone()), subject, Arc::clone(&terms))
         });
         let bundles = Arc::new(Bundles::new(states.collect()));
+        let tenants =
+            self.tenants.map(|folder| Arc::new(Tenants::new(&folder, ignored.clone(), Arc::clone(&terms))));
         bundles.refresh().await;
+        if let Some(tenants) = &tenants {
+            tenants.refresh().await;
+        }
         let listener = TcpListener::bind(self.addr).await?;
-        println!("listening on http://{}", listener.local_addr()?);
-        let watching = tokio::spawn(Arc::clone(&bundles).watch());
-        axum::serve(listener, http::router(bundles)).with_graceful_shutdown(shutdown()).await?;
-        watching.abort();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        println!("listening on {scheme}://{}", listener.local_addr()?);
+        tokio::spawn(Arc::clone(&bundles).watch());
+        if let Some(tenants) = &tenants {
+            tokio::spawn(Arc::clone(tenants).watch());
+        }
+        tokio::spawn(read_again(tls.clone(), Arc::clone(&gate)));
+        let (stopping, stop) = Stop::new();
+        tokio::spawn(async move {
+            shutdown().await;
+            let _ = stopping.send(true);
+        });
+        let served = Arc::new(Served { bundles, tenants, terms, stop: stop.clone() });
+        connections::serve(listener, http::router(served, gate), tls, stop).await;
         Ok(())
+    }
+}
+
+/// Takes up certificates and tokens that were exchanged.
+async fn read_again(tls: Option<Arc<Tls>>, gate: Arc<Gate>) {
+    let mut told = [None, None];
+    loop {
+        tokio::time::sleep(READ_AGAIN_EVERY).await;
+        let (tls, gate) = (tls.clone(), Arc::clone(&gate));
+        let read = move || {
+            let certificates = tls.map_or(Ok(false), |tls| tls.refresh());
+            [("the certificate", certificates), ("the tokens", gate.refresh())]
+        };
+        let Ok(results) = tokio::task::spawn_blocking(read).await else { continue };
+        for ((what, result), told) in results.into_iter().zip(&mut told) {
+            let problem = result.as_ref().err().cloned();
+            if matches!(result, Ok(true)) {
+                eprintln!("{what} changed: those that are there now count");
+            }
+            if let Some(problem) = problem.as_ref().filter(|problem| told.as_ref() != Some(*problem)) {
+                eprintln!("{what} cannot be read again, those before stay: {problem}");
+            }
+            *told = problem;
+        }
     }
 }
 

@@ -1,39 +1,49 @@
 //! The bundles that are served, kept as new as their folders.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use hexr_authz_core::policy::RulePath;
+use axum::body::Bytes;
+use hexr_authz_core::bundle::Subject;
 
+use super::{
+    document::{Document, Kind, Publication, Reading},
+    metrics::{self, Metrics},
+    persistence::Shelf,
+    signing::Signing,
+    status::{Good, SourceStatus, Status},
+};
 use crate::{
     command::{ANY_AUDIT_LOG, BUDGET},
-    source::{Fingerprint, Packed, Source},
+    source::{self, Fingerprint, Source},
 };
 
 /// How often the folders are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// All bundles.
+/// The platform's bundles.
 #[derive(Debug)]
 pub(super) struct Bundles(Vec<Arc<BundleState>>);
+
+/// What all bundles have in common.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) signing: Option<Signing>,
+    pub(super) shelf: Option<Shelf>,
+    pub(super) metrics: Metrics,
+}
 
 /// One bundle.
 #[derive(Debug)]
 pub(super) struct BundleState {
     name: String,
     source: Source,
-    rule: RulePath,
-    served: RwLock<Served>,
-}
-
-/// What is served, and what keeps something newer from being it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Served {
-    pub(super) packed: Option<Arc<Packed>>,
-    pub(super) problem: Option<String>,
-    fingerprint: Option<Fingerprint>,
+    subject: Subject,
+    terms: Arc<Terms>,
+    served: Publication,
+    status: Mutex<Status>,
 }
 
 // === impl Bundles ===
@@ -75,52 +85,163 @@ impl Bundles {
 // === impl BundleState ===
 
 impl BundleState {
-    pub(super) fn new(name: String, source: Source, rule: RulePath) -> Self {
-        Self { name, source, rule, served: RwLock::default() }
+    pub(super) fn new(name: String, source: Source, subject: Subject, terms: Arc<Terms>) -> Self {
+        Self { name, source, subject, terms, served: Publication::new(), status: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn served(&self) -> Served {
-        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The name in metrics.
+    pub(super) fn label(&self) -> &str {
+        match &self.subject {
+            Subject::Platform(_) => &self.name,
+            Subject::Tenant(_) => metrics::TENANTS,
+        }
     }
 
-    fn refresh(&self) {
-        let before = self.served();
+    pub(super) fn reading(&self) -> Reading {
+        self.served.reading()
+    }
+
+    pub(super) fn current(&self) -> Option<Arc<Document>> {
+        self.served.current()
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.locked().clone()
+    }
+
+    /// Looks at the folder, and packs it if it has changed; says whether there is something new.
+    pub(super) fn refresh(&self) -> bool {
         let fingerprint = self.source.fingerprint();
-        if fingerprint.is_ok() && fingerprint.as_ref().ok() == before.fingerprint.as_ref() {
-            return;
+        if fingerprint.is_ok() && fingerprint.as_ref().ok() == self.locked().fingerprint.as_ref() {
+            return self.sign_again();
         }
         let packed =
-            fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET, &ANY_AUDIT_LOG));
+            fingerprint.clone().and_then(|_| self.source.pack(None, &self.subject, BUDGET, &ANY_AUDIT_LOG));
         if packed.is_ok() && self.source.fingerprint() != fingerprint {
             // A file was being written; the next look sees it whole.
-            return;
+            return false;
         }
-        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        served.fingerprint = fingerprint.ok();
-        match packed {
-            Ok(packed) => {
-                let changed = served.packed.as_ref().is_none_or(|current| current.digest != packed.digest);
-                if changed || served.problem.is_some() {
-                    eprintln!("bundle `{}`: serving revision {}", self.name, packed.revision);
-                }
-                served.packed = Some(Arc::new(packed));
-                served.problem = None;
+        let found = if fingerprint.is_err() { SourceStatus::Away } else { SourceStatus::Broken };
+        let published = packed.and_then(|packed| {
+            let unsigned = Bytes::from(packed.bytes);
+            Ok((self.publish(unsigned.clone())?, unsigned, packed.revision))
+        });
+        match published {
+            Ok((is_new, unsigned, revision)) => {
+                let not_kept = self.keep(&unsigned).err();
+                self.accept(is_new, revision, not_kept, fingerprint.ok());
+                is_new
             }
             Err(problem) => {
-                if served.problem.as_ref() != Some(&problem) {
-                    let effect = if served.packed.is_some() {
-                        "the last good one is served"
-                    } else {
-                        "nothing is served"
-                    };
-                    eprintln!("bundle `{}`: {effect}, because:\n{problem}", self.name);
-                }
-                served.problem = Some(problem);
+                let is_new = self.fall_back();
+                self.complain(problem, found, fingerprint.ok());
+                is_new || self.sign_again()
             }
         }
+    }
+
+    fn accept(
+        &self,
+        is_new: bool,
+        revision: String,
+        not_kept: Option<String>,
+        fingerprint: Option<Fingerprint>,
+    ) {
+        self.terms.metrics.succeeded(self.label());
+        let mut status = self.locked();
+        if is_new || status.problem.is_some() {
+            eprintln!("bundle `{}`: serving revision {revision}", self.name);
+        }
+        if let Some(problem) = not_kept.as_ref().filter(|problem| status.not_kept.as_ref() != Some(problem)) {
+            eprintln!("bundle `{}`: served, but not kept on disk: {problem}", self.name);
+        }
+        (status.revision, status.problem, status.not_kept) = (Some(revision), None, not_kept);
+        (status.source, status.is_kept, status.fingerprint) = (SourceStatus::Good, false, fingerprint);
+    }
+
+    fn complain(&self, problem: String, found: SourceStatus, fingerprint: Option<Fingerprint>) {
+        let mut status = self.locked();
+        (status.source, status.fingerprint) = (found, fingerprint);
+        if status.problem.as_ref() == Some(&problem) {
+            return;
+        }
+        let effect = match (&status.good, status.is_kept) {
+            (None, _) => "nothing is served",
+            (Some(_), true) => "the last good one of an earlier run is served",
+            (Some(_), false) => "the last good one is served",
+        };
+        eprintln!("bundle `{}`: {effect}, because:\n{problem}", self.name);
+        self.terms.metrics.failed(self.label());
+        status.problem = Some(problem);
+    }
+
+    /// Serves a bundle, signed if bundles are; says whether it is another one than that before.
+    fn publish(&self, unsigned: Bytes) -> Result<bool, String> {
+        let body = match &self.terms.signing {
+            // The same content under a new signature is no news; its own time brings that.
+            Some(_) if self.locked().good.as_ref().is_some_and(|good| good.unsigned == unsigned) => {
+                return Ok(self.sign_again());
+            }
+            Some(signing) => Bytes::from(signing.sign(&unsigned)?),
+            None => unsigned.clone(),
+        };
+        let is_new = self.served.publish(Document::new(body, Kind::Bundle));
+        self.locked().good = Some(Good { unsigned, published: Instant::now() });
+        if is_new {
+            self.terms.metrics.activated(self.label());
+        }
+        Ok(is_new)
+    }
+
+    /// Signs what is served anew once its signature is old, whatever has become of the source.
+    fn sign_again(&self) -> bool {
+        let Some(signing) = &self.terms.signing else { return false };
+        let Some(good) = self.locked().good.clone().filter(|good| signing.is_due(good.published)) else {
+            return false;
+        };
+        // It could be signed before; the next look tries again.
+        let Ok(body) = signing.sign(&good.unsigned) else { return false };
+        self.locked().good = Some(Good { published: Instant::now(), ..good });
+        self.served.publish(Document::new(Bytes::from(body), Kind::Bundle))
+    }
+
+    /// Serves what an earlier run has kept, if there is nothing else.
+    fn fall_back(&self) -> bool {
+        let Some(shelf) = &self.terms.shelf else { return false };
+        {
+            let mut status = self.locked();
+            if status.good.is_some() || std::mem::replace(&mut status.has_asked_shelf, true) {
+                return false;
+            }
+        }
+        let kept = shelf.kept(&self.name).and_then(|kept| {
+            let Some(unsigned) = kept else { return Ok(None) };
+            let (revision, _) = source::compile(&unsigned, &self.subject, BUDGET, &ANY_AUDIT_LOG)?;
+            Ok(Some((self.publish(Bytes::from(unsigned))?, revision)))
+        });
+        match kept {
+            Ok(Some((is_new, revision))) => {
+                let mut status = self.locked();
+                (status.revision, status.is_kept) = (Some(revision), true);
+                is_new
+            }
+            Ok(None) => false,
+            Err(problem) => {
+                eprintln!("bundle `{}`: what was kept on disk is of no use: {problem}", self.name);
+                false
+            }
+        }
+    }
+
+    fn keep(&self, unsigned: &[u8]) -> Result<(), String> {
+        self.terms.shelf.as_ref().map_or(Ok(()), |shelf| shelf.keep(&self.name, unsigned))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
