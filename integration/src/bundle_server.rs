@@ -1,6 +1,6 @@
 //! The real bundle server, `hexr-authz serve`, as a process.
 
-use std::{net::SocketAddr, path::Path, process::Command};
+use std::{ffi::OsStr, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
@@ -19,13 +19,17 @@ impl BundleServer {
     /// # Errors
     /// When it does not start.
     pub fn start(address: SocketAddr, folder: &Path, log: &Path) -> Result<Self> {
+        let bundle = format!("authz={}", folder.display());
+        Self::start_with(address, &["--bundle", &bundle, "--ignore", "*_test.rego"], log)
+    }
+
+    /// Serves at `address` what `arguments` say.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(address: SocketAddr, arguments: &[impl AsRef<OsStr>], log: &Path) -> Result<Self> {
         let mut command = Command::new(artifacts::cli()?);
-        command
-            .arg("serve")
-            .args(["--addr", &address.to_string()])
-            .arg("--bundle")
-            .arg(format!("authz={}", folder.display()))
-            .args(["--ignore", "*_test.rego"]);
+        command.arg("serve").args(["--addr", &address.to_string()]).args(arguments);
         let (_process, line) = Process::start_to_tell(&mut command, log)?;
         let address = line.rsplit("http://").next().and_then(|address| address.parse().ok());
         let address = address.with_context(|| format!("the bundle server did not start: {line}"))?;

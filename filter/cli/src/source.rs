@@ -93,16 +93,7 @@ impl Source {
         let files = self.files()?;
         let given =
             revision.map(str::to_owned).or_else(|| self.bundle.as_ref().and_then(|_| revision_of(&files)));
-        let revision = given.unwrap_or_else(|| content_revision(&files));
-        let unsigned = pack(&files, &revision)?;
-        let bundle = Bundle::read(&unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
-        let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
-        let slow_parts = policy.slow_parts().to_vec();
-        let bytes = match &self.signer {
-            Some(signer) => pack_signed(&files, &revision, signer, now())?,
-            None => unsigned,
-        };
-        Ok(Packed { digest: Digest::of(&bytes), bytes, revision, slow_parts })
+        Packed::of(&files, given.as_deref(), self.signer.as_deref(), rule, budget, audit_log)
     }
 
     fn files(&self) -> Result<Vec<SourceFile>, String> {
@@ -152,6 +143,34 @@ impl Source {
     }
 }
 
+// === impl Packed ===
+
+impl Packed {
+    /// Packs files, whose content is the revision where none is given, and compiles the result as the filter would.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, a line each.
+    pub(crate) fn of(
+        files: &[SourceFile],
+        revision: Option<&str>,
+        signer: Option<&Signer>,
+        rule: &RulePath,
+        budget: Budget,
+        audit_log: &AuditLog,
+    ) -> Result<Self, String> {
+        let revision = revision.map_or_else(|| content_revision(files), str::to_owned);
+        let unsigned = pack(files, &revision)?;
+        let bundle = Bundle::read(&unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
+        let policy = bundle.compile(rule, budget, audit_log).map_err(|errors| errors.to_string())?;
+        let slow_parts = policy.slow_parts().to_vec();
+        let bytes = match signer {
+            Some(signer) => pack_signed(files, &revision, signer, now())?,
+            None => unsigned,
+        };
+        Ok(Self { digest: Digest::of(&bytes), bytes, revision, slow_parts })
+    }
+}
+
 // === impl Ignored ===
 
 impl Ignored {
@@ -159,7 +178,7 @@ impl Ignored {
         Self(patterns)
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
     }
 }

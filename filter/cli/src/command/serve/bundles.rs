@@ -1,4 +1,4 @@
-//! The bundles that are served, kept as new as their folders.
+//! The bundles that are served, kept as new as what they are made of.
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -6,11 +6,10 @@ use std::{
 };
 
 use hexr_authz_core::policy::RulePath;
+use tokio::sync::Notify;
 
-use crate::{
-    command::{ANY_AUDIT_LOG, BUDGET},
-    source::{Fingerprint, Packed, Source},
-};
+use super::origin::{Look, Origin};
+use crate::source::Packed;
 
 /// How often the folders are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -23,7 +22,7 @@ pub(super) struct Bundles(Vec<Arc<BundleState>>);
 #[derive(Debug)]
 pub(super) struct BundleState {
     name: String,
-    source: Source,
+    origin: Origin,
     rule: RulePath,
     served: RwLock<Served>,
 }
@@ -33,7 +32,7 @@ pub(super) struct BundleState {
 pub(super) struct Served {
     pub(super) packed: Option<Arc<Packed>>,
     pub(super) problem: Option<String>,
-    fingerprint: Option<Fingerprint>,
+    fingerprint: Option<Look>,
 }
 
 // === impl Bundles ===
@@ -53,7 +52,7 @@ impl Bundles {
         self.iter().find(|bundle| bundle.name == name)
     }
 
-    /// Looks at every folder, and packs those that have changed.
+    /// Looks at every origin, and packs those that have changed.
     pub(super) async fn refresh(&self) {
         for bundle in &self.0 {
             let bundle = Arc::clone(bundle);
@@ -62,11 +61,15 @@ impl Bundles {
         }
     }
 
-    pub(super) async fn watch(self: Arc<Self>) {
+    /// Looks at the folders again and again, and at once when something that tells of its changes has `changed`.
+    pub(super) async fn watch(self: Arc<Self>, changed: Arc<Notify>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = changed.notified() => {}
+            }
             self.refresh().await;
         }
     }
@@ -75,8 +78,8 @@ impl Bundles {
 // === impl BundleState ===
 
 impl BundleState {
-    pub(super) fn new(name: String, source: Source, rule: RulePath) -> Self {
-        Self { name, source, rule, served: RwLock::default() }
+    pub(super) fn new(name: String, origin: Origin, rule: RulePath) -> Self {
+        Self { name, origin, rule, served: RwLock::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -87,16 +90,20 @@ impl BundleState {
         self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How it stands with what the bundle is made of, where that can be out of reach.
+    pub(super) fn source(&self) -> Option<String> {
+        self.origin.state(self.served().packed.is_some())
+    }
+
     fn refresh(&self) {
         let before = self.served();
-        let fingerprint = self.source.fingerprint();
+        let fingerprint = self.origin.fingerprint();
         if fingerprint.is_ok() && fingerprint.as_ref().ok() == before.fingerprint.as_ref() {
             return;
         }
-        let packed =
-            fingerprint.clone().and_then(|_| self.source.pack(None, &self.rule, BUDGET, &ANY_AUDIT_LOG));
-        if packed.is_ok() && self.source.fingerprint() != fingerprint {
-            // A file was being written; the next look sees it whole.
+        let packed = fingerprint.clone().and_then(|_| self.origin.pack(&self.rule));
+        if packed.is_ok() && self.origin.fingerprint() != fingerprint {
+            // A file was being written, or another version came; the next look sees it whole.
             return;
         }
         let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -43,16 +43,22 @@ fn names(value: &HeaderValue, etag: &str) -> bool {
     value.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// 200 once every bundle is served in its newest form.
-async fn health(State(bundles): State<Arc<Bundles>>) -> Response {
+/// 200 once every bundle is served in its newest form; with `?serving`, once it is served in some form, because a server
+/// with the last good one is worth asking, and restarted it would have lost it.
+async fn health(State(bundles): State<Arc<Bundles>>, RawQuery(query): RawQuery) -> Response {
     let report = |bundle: &BundleState| {
         let served = bundle.served();
         let revision = served.packed.as_ref().map(|packed| packed.revision.clone());
-        let state = serde_json::json!({"revision": revision, "problem": served.problem});
+        let source = bundle.source();
+        let state = serde_json::json!({"revision": revision, "problem": served.problem, "source": source});
         (bundle.name().to_owned(), state)
     };
     let states: serde_json::Map<String, serde_json::Value> = bundles.iter().map(report).collect();
-    let healthy = bundles.iter().all(|bundle| bundle.served().problem.is_none());
+    let in_some_form = query.is_some_and(|query| query == "serving");
+    let healthy = bundles
+        .iter()
+        .map(BundleState::served)
+        .all(|served| if in_some_form { served.packed.is_some() } else { served.problem.is_none() });
     let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(serde_json::json!({"bundles": states}))).into_response()
 }
