@@ -1,6 +1,7 @@
 //! Policies in a ConfigMap: how the bundle server follows it through the Kubernetes API.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::PathBuf,
     time::{Duration, Instant},
@@ -50,14 +51,15 @@ impl World {
         let kubeconfig = folder.path().join("kubeconfig");
         api.write_kubeconfig(&kubeconfig)?;
         let kubeconfig = kubeconfig.display().to_string();
-        let arguments = [&["--kubeconfig", &kubeconfig], arguments].concat();
+        let arguments = [&["--kubeconfig", &*kubeconfig][..], arguments].concat();
         let server = BundleServer::start_with(ANY_PORT, &arguments, &folder.path().join("server.log"))?;
         Ok(Self { api, server, folder })
     }
 
     async fn health(&self) -> Result<(StatusCode, Value)> {
         let (status, body) = envoy::get(self.server.address(), "/health").await?;
-        Ok((status, serde_json::from_str::<Value>(&body)?["bundles"]["authz"].clone()))
+        let body: Value = serde_json::from_str(&body)?;
+        Ok((status, body.pointer("/bundles/authz").cloned().unwrap_or_default()))
     }
 
     async fn bundle(&self) -> Result<(StatusCode, String)> {
@@ -65,14 +67,14 @@ impl World {
     }
 
     async fn revision(&self) -> Option<String> {
-        self.health().await.ok()?.1["revision"].as_str().map(str::to_owned)
+        Some(self.health().await.ok()?.1.get("revision")?.as_str()?.to_owned())
     }
 
     /// Waits until another revision than `before` is served and nothing is wrong, and says how long it took.
     async fn wait_for_another(&self, before: Option<&str>) -> Result<(String, Duration)> {
         eventually(PATIENCE, "another revision", async || {
             let (status, health) = self.health().await.ok()?;
-            let revision = health["revision"].as_str()?.to_owned();
+            let revision = health.get("revision")?.as_str()?.to_owned();
             (status == 200 && Some(&*revision) != before).then_some(revision)
         })
         .await
@@ -82,7 +84,7 @@ impl World {
     async fn wait_for(&self, status: u16, field: &str, text: &str) -> Result<()> {
         eventually(PATIENCE, text, async || {
             let (actual, health) = self.health().await.ok()?;
-            (actual == status && health[field].as_str()?.contains(text)).then_some(())
+            (actual == status && health.get(field)?.as_str()?.contains(text)).then_some(())
         })
         .await?;
         Ok(())
@@ -297,7 +299,7 @@ async fn wrong_credentials_are_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kubeconfig = folder.path().join("kubeconfig");
     api.write_kubeconfig_with(&kubeconfig, "of-someone")?;
-    let arguments = ["--kubeconfig".as_ref(), kubeconfig.as_os_str()];
+    let arguments = [OsStr::new("--kubeconfig"), kubeconfig.as_os_str()];
     let server = BundleServer::start_with(ANY_PORT, &arguments, &folder.path().join("server.log"))?;
     let (status, body) = envoy::get(server.address(), "/bundles/authz.tar.gz").await?;
     assert_eq!(status, 503);
@@ -323,7 +325,7 @@ async fn an_edited_config_map_decides_in_envoy() -> Result<()> {
 
     world.api.apply(PLACE, &policy("editor"));
     let ((), took) =
-        eventually(PATIENCE, "the new decision", async || (ask("editor").await.ok()? == None).then_some(()))
+        eventually(PATIENCE, "the new decision", async || ask("editor").await.ok()?.is_none().then_some(()))
             .await?;
     println!("decided by the new ConfigMap after {took:?}");
     eventually(PATIENCE, "the end of the old one", async || {

@@ -102,7 +102,9 @@ impl Cluster {
     pub(super) fn delete(&mut self, place: &str) {
         if let Some(mut object) = self.objects.remove(place) {
             self.version += 1;
-            object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+            if let Some(version) = object.pointer_mut("/metadata/resourceVersion") {
+                *version = json!(self.version.to_string());
+            }
             self.tell(place, json!({"type": "DELETED", "object": object}));
         }
     }
@@ -198,9 +200,8 @@ impl Cluster {
 }
 
 fn is_at(event: &Value, place: &str) -> bool {
-    let metadata = &event["object"]["metadata"];
-    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
-    format!("{}/{}", text("namespace"), text("name")) == place
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    format!("{}/{}", text("/object/metadata/namespace"), text("/object/metadata/name")) == place
 }
 
 fn gone() -> Value {
