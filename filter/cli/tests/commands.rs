@@ -111,9 +111,11 @@ fn the_same_sources_build_the_same_bundle() {
 fn key_pair(name: &str) -> (String, String) {
     let vectors = include_str!("../../core/src/bundle/signature/vectors/opa.json");
     let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let key = &vectors["keys"][name];
-    (text(&key["private"][0]), text(&key["key"]))
+    let text = |pointer: &str| {
+        let value = vectors.pointer(&format!("/keys/{name}/{pointer}"));
+        value.and_then(serde_json::Value::as_str).unwrap().to_owned()
+    };
+    (text("private/0"), text("key"))
 }
 
 #[test]
