@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod envoy_binary;
 pub mod envoy_config;
 pub mod eventually;
+pub mod kube_api;
 pub mod policies;
 mod process;
 pub mod rate_limits;

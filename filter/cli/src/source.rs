@@ -216,7 +216,7 @@ impl Ignored {
         Self(patterns)
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
     }
 }

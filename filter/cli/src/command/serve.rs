@@ -2,32 +2,40 @@
 
 mod authentication;
 mod bundles;
+mod config_map;
 mod connections;
 mod document;
 mod http;
 mod long_poll;
 mod metrics;
+mod origin;
 mod persistence;
 mod signing;
 mod status;
 mod tenants;
 mod tls;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration,
+};
 
+use clap::{Args as _, error::ErrorKind};
 use glob::Pattern;
 use hexr_authz_core::{bundle::Subject, policy::RulePath};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    sync::Notify,
 };
 
 use self::{
     authentication::{AuthenticationFlags, Gate},
     bundles::{BundleState, Bundles, Terms},
+    config_map::{ConfigMaps, Place},
     http::Served,
     long_poll::Stop,
     metrics::Metrics,
+    origin::Origin,
     persistence::Shelf,
     signing::SigningFlags,
     tenants::Tenants,
@@ -36,18 +44,29 @@ use self::{
 use super::{DEFAULT_DECISION, exit, rule_path};
 use crate::source::{Ignored, Source};
 
-/// Serve folders as OPA bundles, and every change of them.
+/// The bundle that a ConfigMap is served as when nothing else is said.
+const DEFAULT_NAME: &str = "authz";
+
+/// Serve folders and Kubernetes ConfigMaps as OPA bundles, and every change of them.
 ///
-/// A folder is packed again when a file in it changes. What does not compile is not served: the last good bundle
-/// stays, and `/health?bundles` and the log say why.
+/// A folder is packed again when a file in it changes, a ConfigMap as soon as the Kubernetes API tells of a change. What
+/// does not compile is not served: the last good bundle stays, and `/health?bundles` and the log say why. Without
+/// `--bundle`, `--configmap` and `--tenants`, in a cluster or with a kubeconfig, the ConfigMap `hexr-system/opa-policy` is
+/// served as `authz`.
 #[derive(clap::Args)]
 pub(crate) struct Serve {
     /// The address to listen at.
     #[arg(short, long, default_value = "127.0.0.1:8181")]
     addr: SocketAddr,
     /// A bundle, served as `/bundles/NAME.tar.gz`, and the folder that it is made of.
-    #[arg(short, long = "bundle", value_name = "NAME=PATH", value_parser = bundle, required_unless_present = "tenants")]
+    #[arg(short, long = "bundle", value_name = "NAME=PATH", value_parser = bundle)]
     bundles: Vec<(String, PathBuf)>,
+    /// A bundle, named `authz` unless it says otherwise, and the ConfigMap that it is made of.
+    #[arg(long = "configmap", value_name = "[NAME=]NAMESPACE/CONFIGMAP", value_parser = config_map)]
+    config_maps: Vec<(String, Place)>,
+    /// How to reach the Kubernetes API. Without it: `KUBECONFIG`, `~/.kube/config`, the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
     /// A folder with a folder for each tenant that has a policy of its own, served as `/bundles/tenants/TENANT.tar.gz`.
     #[arg(long, value_name = "DIR")]
     tenants: Option<PathBuf>,
@@ -78,16 +97,48 @@ const LAST_WORK: Duration = Duration::from_millis(500);
 
 fn bundle(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("must be NAME=PATH, as `authz=policies`")?;
+    check_name(name)?;
+    Ok((name.to_owned(), PathBuf::from(path)))
+}
+
+fn config_map(text: &str) -> Result<(String, Place), String> {
+    let (name, place) = text.split_once('=').unwrap_or((DEFAULT_NAME, text));
+    check_name(name)?;
+    Ok((name.to_owned(), Place::parse(place)?))
+}
+
+fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.is_empty() || !name.bytes().all(allowed) {
         return Err(format!("`{name}` must be letters, digits, `-`, `_`"));
     }
-    Ok((name.to_owned(), PathBuf::from(path)))
+    Ok(())
 }
 
 impl Serve {
-    pub(crate) fn run(self) -> ExitCode {
+    pub(crate) fn run(mut self) -> ExitCode {
+        self.settle_what_is_served();
         exit(self.prepare_and_serve())
+    }
+
+    /// Ends the process where the command line does not say what to serve, or says it twice.
+    fn settle_what_is_served(&mut self) {
+        if self.bundles.is_empty() && self.config_maps.is_empty() && self.tenants.is_none() {
+            if !config_map::is_cluster_configured(self.kubeconfig.as_deref()) {
+                usage_error(
+                    ErrorKind::MissingRequiredArgument,
+                    "none of `--bundle`, `--configmap` and `--tenants` says what to serve, and no Kubernetes cluster is \
+                     configured here",
+                );
+            }
+            self.config_maps.push((DEFAULT_NAME.to_owned(), Place::default()));
+        }
+        let mut names = BTreeSet::new();
+        let mut all =
+            self.bundles.iter().map(|(name, _)| name).chain(self.config_maps.iter().map(|(name, _)| name));
+        if let Some(name) = all.find(|name| !names.insert(*name)) {
+            usage_error(ErrorKind::ArgumentConflict, &format!("there are two bundles `{name}`"));
+        }
     }
 
     fn prepare_and_serve(self) -> Result<(), String> {
@@ -119,9 +170,18 @@ impl Serve {
 
     async fn serve(self, terms: Arc<Terms>, tls: Option<Arc<Tls>>, gate: Arc<Gate>) -> anyhow::Result<()> {
         let ignored = Ignored::new(self.ignore);
-        let states = self.bundles.into_iter().map(|(name, path)| {
+        let changed = Arc::new(Notify::new());
+        let config_maps = ConfigMaps { ignored: ignored.clone(), changed: Arc::clone(&changed) };
+        let config_maps = config_maps.follow(self.config_maps, self.kubeconfig.as_deref()).await?;
+        let folders = self
+            .bundles
+            .into_iter()
+            .map(|(name, path)| (name, Origin::Folder(Source::new(&path, ignored.clone()))));
+        let origins =
+            folders.chain(config_maps.into_iter().map(|(name, map)| (name, Origin::ConfigMap(map))));
+        let states = origins.map(|(name, origin)| {
             let subject = Subject::Platform(self.decision.clone());
-            BundleState::new(name, Source::new(&path, ignored.clone()), subject, Arc::clone(&terms))
+            BundleState::new(name, origin, subject, Arc::clone(&terms))
         });
         let bundles = Arc::new(Bundles::new(states.collect()));
         let tenants =
@@ -133,7 +193,7 @@ impl Serve {
         let listener = TcpListener::bind(self.addr).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         println!("listening on {scheme}://{}", listener.local_addr()?);
-        tokio::spawn(Arc::clone(&bundles).watch());
+        tokio::spawn(Arc::clone(&bundles).watch(changed));
         if let Some(tenants) = &tenants {
             tokio::spawn(Arc::clone(tenants).watch());
         }
@@ -171,6 +231,11 @@ async fn read_again(tls: Option<Arc<Tls>>, gate: Arc<Gate>) {
             *told = problem;
         }
     }
+}
+
+/// Says on stderr what is wrong with the command line, and ends with the exit code for that.
+fn usage_error(kind: ErrorKind, message: &str) -> ! {
+    Serve::augment_args(clap::Command::new("hexr-authz serve")).error(kind, message).exit()
 }
 
 /// Resolves when the process is asked to stop.

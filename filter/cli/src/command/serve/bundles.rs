@@ -1,4 +1,4 @@
-//! The bundles that are served, kept as new as their folders.
+//! The bundles that are served, kept as new as what they are made of.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -7,17 +7,19 @@ use std::{
 
 use axum::body::Bytes;
 use hexr_authz_core::bundle::Subject;
+use tokio::sync::Notify;
 
 use super::{
     document::{Document, Kind, Publication, Reading},
     metrics::{self, Metrics},
+    origin::{Look, Origin},
     persistence::Shelf,
     signing::Signing,
     status::{Good, SourceStatus, Status},
 };
 use crate::{
     command::{ANY_AUDIT_LOG, BUDGET},
-    source::{self, Fingerprint, Source},
+    source,
 };
 
 /// How often the folders are looked at.
@@ -39,7 +41,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(super) struct BundleState {
     name: String,
-    source: Source,
+    origin: Origin,
     subject: Subject,
     terms: Arc<Terms>,
     served: Publication,
@@ -63,7 +65,7 @@ impl Bundles {
         self.iter().find(|bundle| bundle.name == name)
     }
 
-    /// Looks at every folder, and packs those that have changed.
+    /// Looks at every origin, and packs those that have changed.
     pub(super) async fn refresh(&self) {
         for bundle in &self.0 {
             let bundle = Arc::clone(bundle);
@@ -72,11 +74,15 @@ impl Bundles {
         }
     }
 
-    pub(super) async fn watch(self: Arc<Self>) {
+    /// Looks again and again, and at once when something that tells of its changes has `changed`.
+    pub(super) async fn watch(self: Arc<Self>, changed: Arc<Notify>) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = changed.notified() => {}
+            }
             self.refresh().await;
         }
     }
@@ -85,8 +91,8 @@ impl Bundles {
 // === impl BundleState ===
 
 impl BundleState {
-    pub(super) fn new(name: String, source: Source, subject: Subject, terms: Arc<Terms>) -> Self {
-        Self { name, source, subject, terms, served: Publication::new(), status: Mutex::default() }
+    pub(super) fn new(name: String, origin: Origin, subject: Subject, terms: Arc<Terms>) -> Self {
+        Self { name, origin, subject, terms, served: Publication::new(), status: Mutex::default() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -109,20 +115,31 @@ impl BundleState {
         self.served.current()
     }
 
+    /// As `/health?bundles` has it. An origin that is elsewhere says itself how it stands with it.
+    pub(super) fn report(&self) -> serde_json::Value {
+        let status = self.status();
+        let mut report = status.report();
+        if let (Some(state), Some(fields)) =
+            (self.origin.state(status.good.is_some()), report.as_object_mut())
+        {
+            fields.insert("source".to_owned(), state.into());
+        }
+        report
+    }
+
     pub(super) fn status(&self) -> Status {
         self.locked().clone()
     }
 
-    /// Looks at the folder, and packs it if it has changed; says whether there is something new.
+    /// Looks at the origin, and packs it if it has changed; says whether there is something new.
     pub(super) fn refresh(&self) -> bool {
-        let fingerprint = self.source.fingerprint();
+        let fingerprint = self.origin.fingerprint();
         if fingerprint.is_ok() && fingerprint.as_ref().ok() == self.locked().fingerprint.as_ref() {
             return self.sign_again();
         }
-        let packed =
-            fingerprint.clone().and_then(|_| self.source.pack(None, &self.subject, BUDGET, &ANY_AUDIT_LOG));
-        if packed.is_ok() && self.source.fingerprint() != fingerprint {
-            // A file was being written; the next look sees it whole.
+        let packed = fingerprint.clone().and_then(|_| self.origin.pack(&self.subject));
+        if packed.is_ok() && self.origin.fingerprint() != fingerprint {
+            // A file was being written, or another version came; the next look sees it whole.
             return false;
         }
         let found = if fingerprint.is_err() { SourceStatus::Away } else { SourceStatus::Broken };
@@ -144,13 +161,7 @@ impl BundleState {
         }
     }
 
-    fn accept(
-        &self,
-        is_new: bool,
-        revision: String,
-        not_kept: Option<String>,
-        fingerprint: Option<Fingerprint>,
-    ) {
+    fn accept(&self, is_new: bool, revision: String, not_kept: Option<String>, fingerprint: Option<Look>) {
         self.terms.metrics.succeeded(self.label());
         let mut status = self.locked();
         if is_new || status.problem.is_some() {
@@ -163,7 +174,7 @@ impl BundleState {
         (status.source, status.is_kept, status.fingerprint) = (SourceStatus::Good, false, fingerprint);
     }
 
-    fn complain(&self, problem: String, found: SourceStatus, fingerprint: Option<Fingerprint>) {
+    fn complain(&self, problem: String, found: SourceStatus, fingerprint: Option<Look>) {
         let mut status = self.locked();
         (status.source, status.fingerprint) = (found, fingerprint);
         if status.problem.as_ref() == Some(&problem) {

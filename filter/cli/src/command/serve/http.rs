@@ -86,7 +86,7 @@ async fn health(
     for bundle in served.bundles.iter() {
         let status = bundle.status();
         is_good &= status.is_good();
-        bundles.insert(bundle.name().to_owned(), status.report());
+        bundles.insert(bundle.name().to_owned(), bundle.report());
     }
     let mut report = Map::from_iter([("bundles".to_owned(), Value::Object(bundles))]);
     if let Some(tenants) = &served.tenants {
@@ -94,7 +94,7 @@ async fn health(
         for (name, bundle) in tenants.all() {
             let status = bundle.status();
             is_good &= status.is_good();
-            states.insert(name, status.report());
+            states.insert(name, bundle.report());
         }
         let problem = tenants.problem();
         is_good &= problem.is_none();

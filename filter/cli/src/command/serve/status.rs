@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::body::Bytes;
 
-use crate::source::Fingerprint;
+use super::origin::Look;
 
 /// Where what is served comes from, and what keeps something newer from being it.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Status {
     pub(super) source: SourceStatus,
     /// Whether what is served was kept on disk by an earlier run.
     pub(super) is_kept: bool,
-    pub(super) fingerprint: Option<Fingerprint>,
+    pub(super) fingerprint: Option<Look>,
     pub(super) good: Option<Good>,
     pub(super) has_asked_shelf: bool,
 }

@@ -14,6 +14,7 @@ use hexr_authz_core::bundle::Subject;
 use super::{
     bundles::{BundleState, LOOK_EVERY, Terms},
     document::{Document, Kind, Publication, Reading},
+    origin::Origin,
 };
 use crate::source::{Ignored, Source};
 
@@ -102,15 +103,21 @@ impl Tenants {
 
     fn look(&self) -> bool {
         let is_first = self.index.current().is_none();
-        let found = self.names();
+        let kept: BTreeSet<String> =
+            self.terms.shelf.as_ref().map(|shelf| shelf.tenants().into_iter().collect()).unwrap_or_default();
+        let found = self.names().and_then(|names| {
+            let are_known = !kept.is_empty() || !self.all().is_empty();
+            // What is not mounted, or not there yet, looks so; that nobody has a policy any more would be a lot to say.
+            if names.is_empty() && are_known { Err(self.is_empty()) } else { Ok(names) }
+        });
         let problem = found.as_ref().err().cloned();
         let mut has_changed = match found {
+            // Those of an earlier run are gone when they are missed again.
+            Ok(names) if is_first => self.enroll(&names.union(&kept).cloned().collect(), false),
             Ok(names) => self.enroll(&names, true),
             // All stay as they are; at the beginning that is as an earlier run has left them.
-            Err(_) => match &self.terms.shelf {
-                Some(shelf) if is_first => self.enroll(&shelf.tenants().into_iter().collect(), false),
-                _ => false,
-            },
+            Err(_) if is_first => self.enroll(&kept, false),
+            Err(_) => false,
         };
         for (_, bundle) in self.all() {
             has_changed |= bundle.refresh();
@@ -136,7 +143,7 @@ impl Tenants {
             let tenant = bundles.entry(name.clone()).or_insert_with(|| Tenant {
                 bundle: Arc::new(BundleState::new(
                     format!("tenants/{name}"),
-                    Source::new(&self.folder.join(name), self.ignored.clone()),
+                    Origin::Folder(Source::new(&self.folder.join(name), self.ignored.clone())),
                     Subject::Tenant(name.clone()),
                     Arc::clone(&self.terms),
                 )),
@@ -159,7 +166,7 @@ impl Tenants {
         drop(bundles);
         if let Some(shelf) = self.terms.shelf.as_ref().filter(|_| is_whole) {
             let known: BTreeSet<String> = self.all().into_iter().map(|(name, _)| name).collect();
-            if has_changed || self.index.current().is_none() {
+            if has_changed {
                 shelf.tenants().iter().filter(|name| !known.contains(*name)).for_each(|name| {
                     shelf.remove(&format!("tenants/{name}"));
                 });
@@ -179,6 +186,13 @@ impl Tenants {
             .collect();
         let index = serde_json::json!({"tenants": etags}).to_string();
         self.index.publish(Document::new(Bytes::from(index), Kind::Json));
+    }
+
+    fn is_empty(&self) -> String {
+        format!(
+            "{} is empty: is it mounted? The last tenant leaves with the server's restart",
+            self.folder.display()
+        )
     }
 
     fn names(&self) -> Result<BTreeSet<String>, String> {
