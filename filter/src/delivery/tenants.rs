@@ -242,7 +242,8 @@ impl TenantLines {
 
 impl Fetching {
     fn new(source: &TenantSource) -> Self {
-        let poll = |resource| IndexPoll { download: Download::new(resource), index: None, is_told: false };
+        let poll =
+            |resource| IndexPoll { download: Download::of_index(resource), index: None, is_told: false };
         Self { roll_cas: 0, index: source.index().map(poll), downloads: BTreeMap::new(), last: None }
     }
 

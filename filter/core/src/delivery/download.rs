@@ -17,6 +17,8 @@ pub struct Download {
     etag: Option<String>,
     /// Whether 404 is an answer like others.
     absence_is_fine: bool,
+    /// Whether a server may know long polling that does not say so by the type of the content.
+    any_type_waits: bool,
     waiting: Waiting,
     call: Option<Call>,
 }
@@ -57,10 +59,16 @@ impl Download {
             schedule: Schedule::new(resource.polling),
             etag: None,
             absence_is_fine: false,
+            any_type_waits: false,
             waiting: if wants_to_wait { Waiting::Tried } else { Waiting::Off },
             call: None,
             resource,
         }
+    }
+
+    /// That of the list of all tenants. No type of its content tells whether the server can wait; how long it takes does.
+    pub fn of_index(resource: Resource) -> Self {
+        Self { any_type_waits: true, ..Self::new(resource) }
     }
 
     /// That of a tenant's bundle. It does not wait, because one list tells for all tenants when there is something new;
@@ -188,9 +196,12 @@ impl Download {
                 self.waiting = match (self.waiting, speaks_long_polling) {
                     (Waiting::Off, _) => Waiting::Off,
                     (_, true) => Waiting::Works,
+                    (waiting, false) if self.any_type_waits => waiting,
                     (_, false) => Waiting::Unknown,
                 };
-                self.waiting == Waiting::Works && etag.is_some() && *etag != self.etag
+                (self.waiting == Waiting::Works || self.any_type_waits)
+                    && etag.is_some()
+                    && *etag != self.etag
             }
             Ok(Fetched::NotModified) => {
                 let has_waited = self.wait_seconds() > 0 && took_millis >= SOON_MILLIS;

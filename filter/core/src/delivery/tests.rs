@@ -195,6 +195,19 @@ fn a_tenants_bundle_may_be_absent() {
     assert!(!download.may_hurry(at(5)) && download.may_hurry(at(60)));
 }
 
+/// It is JSON whether the server can wait or not.
+#[test]
+fn a_list_of_tenants_is_waited_for() {
+    let mut download = Download::of_index(resource());
+    assert_eq!(due_after(&mut download, new("1", false), 5), 0);
+    assert_eq!(header(&download, "prefer").as_deref(), Some(WAITS));
+    assert_eq!(due_after(&mut download, Ok(Fetched::NotModified), 30_000), 0);
+    assert_eq!(due_after(&mut download, new("2", false), 5), 0);
+    // A server that cannot is polled.
+    assert_eq!(due_after(&mut download, Ok(Fetched::NotModified), 5), 1000);
+    assert_eq!(due_after(&mut download, new("2", false), 5), 1000);
+}
+
 #[test]
 fn a_call_whose_answer_never_comes_is_given_up() {
     let mut download = Download::new(resource());
