@@ -171,3 +171,11 @@ impl EnvoyConfig {
         Ok(self)
     }
 }
+
+/// Sets a field of the object at a JSON pointer. Where there is no such object nothing is set, and whatever is tested
+/// will not be as it should.
+pub fn set(document: &mut Value, object: &str, field: &str, value: Value) {
+    if let Some(fields) = document.pointer_mut(object).and_then(Value::as_object_mut) {
+        fields.insert(field.to_owned(), value);
+    }
+}

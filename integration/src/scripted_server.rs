@@ -173,9 +173,10 @@ impl State {
         {
             let is_new = async {
                 while changes.changed().await.is_ok() {
-                    match self.script(&path) {
-                        Script::Waiting { etag: now, .. } if now == *etag => {}
-                        _ => return,
+                    let is_same =
+                        matches!(self.script(&path), Script::Waiting { etag: now, .. } if now == *etag);
+                    if !is_same {
+                        return;
                     }
                 }
             };

@@ -1,5 +1,11 @@
 //! OPA takes what we sign: bundles by every algorithm, with data that is hard to hash alike.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what the tests share stops at the first thing that does not work"
+)]
+
 use std::{collections::BTreeMap, fs};
 
 use hexr_authz_core::{

@@ -1,10 +1,6 @@
 //! Command lines of `hexr-authz`: exit code, output, and silence where nothing was asked for.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "what the tests share stops at the first thing that does not work"
-)]
+#![expect(clippy::unwrap_used, reason = "what the tests share stops at the first thing that does not work")]
 
 use std::{fs, process::Command};
 

@@ -95,7 +95,7 @@ fn check_bundle(name: &str, files: &[(&str, &str)], input: &str) -> Result<()> {
     let policy = check(&format!("{name}: compile"), |pace| async move {
         Policy::compile_in(&modules, &data, &rule, BUDGET, &AuditLog::default(), &pace).await
     })?;
-    let moment = Moment { now: NOW, seed: 0, is_over: &|| false };
+    let moment = Moment { now: NOW, seed: 0, is_over: &|_| false };
     assert!(policy.answer(input, moment).is_ok(), "{name}");
     check(&format!("{name}: retire"), |pace| async move { policy.retire(&pace).await });
     Ok(())

@@ -15,6 +15,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use integration::{
     bundles::packed,
+    envoy_config::set,
     scripted_server::{Script, ScriptedServer},
     stack::{Foundation, Stack},
 };
@@ -127,9 +128,10 @@ async fn wait_for(seen: &Seen, parity: u64) -> Result<()> {
 async fn start(server: &ScriptedServer) -> Result<Stack> {
     let foundation = Foundation::lay().await?;
     let config = foundation.config(server.address())?.with_filter_config(|config| {
-        config["bundles"]["authz"]["polling"] =
+        let polling =
             json!({"min_delay_seconds": 1, "max_delay_seconds": 1, "long_polling_timeout_seconds": 30});
-        config["limits"]["bundle_bytes"] = (64 << 20).into();
+        set(config, "/bundles/authz", "polling", polling);
+        set(config, "", "limits", json!({"bundle_bytes": 64 << 20}));
     })?;
     foundation.start(&config, WORKERS).await
 }

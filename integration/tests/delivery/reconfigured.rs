@@ -47,13 +47,12 @@ fn update(stack: &Stack, config: &EnvoyConfig, change: impl FnOnce(&mut Value)) 
 
 /// Waits until the filter of the newest listener answers refusals with this contact.
 async fn wait_for_contact(stack: &Stack, contact: &str) -> Result<()> {
-    let seen = eventually(PATIENCE, contact, async || {
+    eventually(PATIENCE, contact, async || {
         let answer = stack.agent("nobody").ok()?.send("POST", crate::BIGQUERY, crate::QUERY).await.ok()?;
-        let is_new = answer.json()?["message"].as_str()?.contains(contact);
+        let is_new = answer.json()?.to_string().contains(contact);
         (is_new && answer.reason().as_deref() == Some("policy_denied")).then_some(())
     })
-    .await;
-    seen.unwrap();
+    .await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use hexr_authz_core::{
 use hyper::body::Bytes;
 use integration::{
     bundles::{allowing, packed},
+    envoy_config::set,
     eventually::eventually,
     scripted_server::{Script, ScriptedServer},
     stack::{PATIENCE, Stack},
@@ -36,8 +37,8 @@ async fn start(server: &ScriptedServer) -> Result<Stack> {
     start_with(server.address(), 2, |config| {
         config.with_filter_config(|config| {
             config["keys"] = json!({"k1": {"algorithm": "HS256", "key": SECRET}});
-            config["bundles"]["authz"]["signing"] =
-                json!({"keyid": "k1", "scope": "write", "max_age_seconds": 3600});
+            let signing = json!({"keyid": "k1", "scope": "write", "max_age_seconds": 3600});
+            set(config, "/bundles/authz", "signing", signing);
         })
     })
     .await
