@@ -204,6 +204,8 @@ async fn a_refusals_own_reason_stands_in_the_access_log() -> Result<()> {
 async fn grpc_callers_get_the_status_that_stands_for_it() -> Result<()> {
     let stack = stack().await?;
     let grpc: &[(&str, &[u8])] = &[("content-type", b"application/grpc"), ("te", b"trailers")];
+    // An operation of the catalog that is called so.
+    let (host, path) = ("pubsub.googleapis.com", "/google.pubsub.v1.Publisher/Publish");
     for (role, status, message) in [
         ("limited", "8", "slow down%0A"),
         ("typed", "12", "no such table"),
@@ -212,7 +214,7 @@ async fn grpc_callers_get_the_status_that_stands_for_it() -> Result<()> {
         ("no-grpc-refusal", "13", "evaluation_error"),
     ] {
         let mut connection = stack.agent(role)?.connect_http2().await?;
-        let answer = connection.send_with("POST", BIGQUERY, QUERY, grpc).await?;
+        let answer = connection.send_with("POST", host, path, grpc).await?;
         assert_eq!(answer.status, 200, "{role}: {answer:?}");
         assert_eq!(all(&answer, "grpc-status"), [status], "{role}");
         assert_eq!(all(&answer, "content-type"), ["application/grpc"], "{role}");

@@ -34,6 +34,7 @@ const TAKEN: &str = "";
 async fn a_real_opa_takes_what_is_served() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let policies = Policies::of(&folder.path().join("policies"), OPERATORS)?;
+    std::fs::create_dir(policies.folder().join("roles"))?;
     policies.write("roles/data.json", r#"{"allowed": ["researcher"]}"#)?;
     let server = BundleServer::start(ANY_PORT, policies.folder(), &folder.path().join("server.log"))?;
     let (status, bundle) = get_bytes(server.address(), "/bundles/authz.tar.gz").await?;

@@ -35,7 +35,7 @@ fn header(kind: EntryType, path: &str, size: u64) -> Header {
 }
 
 fn gzip(write: impl FnOnce(&mut GzEncoder<Vec<u8>>)) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     write(&mut encoder);
     encoder.finish().unwrap()
 }

@@ -441,11 +441,12 @@ fn all_mistakes_at_once() {
             "tenants": {}, "ready_path": "x", "identity": {"trust_domains": []}}"#,
         &[
             "$.identity: this key stands twice",
-            "$.tenants: this version does not support it",
             "$.identity.trust_domains: at least one trust domain",
             "$.decision.mode: must be a string, but is a number",
             "$.limits.bundle_bytes: must be an integer",
             "$.limits.x: unknown key; known here are ",
+            "$.tenants.service: this key is missing",
+            "$.tenants.resource: this key is missing",
             "$: neither `policy` nor `bundles` is there",
             "$.ready_path: the path does not begin with a slash",
         ],
