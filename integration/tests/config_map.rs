@@ -108,7 +108,7 @@ impl World {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_served_at_once() -> Result<()> {
     let world = World::start(Some(&policy("role-0"))).await?;
     let (status, health) = world.health().await?;
@@ -130,7 +130,7 @@ async fn a_change_is_served_at_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_modules_or_data_or_warned_of_once() -> Result<()> {
     let module = "package hexr.authz\n\ndefault allow := false\n\nallow if input.role == data.role\n";
     let others = [("README.md", "a"), ("data.toml", "b"), ("authz.rego.bak", "c")];
@@ -157,7 +157,7 @@ async fn keys_are_modules_or_data_or_warned_of_once() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_keeps_the_last_good_one() -> Result<()> {
     let world = World::start(Some(&policy("editor"))).await?;
     let good = world.revision().await;
@@ -188,7 +188,7 @@ async fn what_is_wrong_keeps_the_last_good_one() -> Result<()> {
     world.wait_for(200, "source", "connected").await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_map_may_come_later() -> Result<()> {
     let api = KubeApi::start().await?;
     let world = World::start_at(api, &["--configmap", "authz=team-a/policy"])?;
@@ -204,7 +204,7 @@ async fn a_config_map_may_come_later() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_role_is_explained() -> Result<()> {
     let api = KubeApi::start().await?;
     api.apply(PLACE, &policy("editor"));
@@ -236,7 +236,7 @@ async fn a_missing_role_is_explained() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_position_that_is_gone_means_a_new_list() -> Result<()> {
     let mut world = World::start(Some(&policy("a"))).await?;
     world.wait_until_watched().await?;
@@ -255,7 +255,7 @@ async fn a_position_that_is_gone_means_a_new_list() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_breaks_loses_nothing() -> Result<()> {
     let mut world = World::start(Some(&policy("a"))).await?;
     world.wait_until_watched().await?;
@@ -293,7 +293,7 @@ async fn a_connection_that_breaks_loses_nothing() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_are_named() -> Result<()> {
     let api = KubeApi::start().await?;
     let folder = tempfile::tempdir()?;
@@ -307,7 +307,7 @@ async fn wrong_credentials_are_named() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edited_config_map_decides_in_envoy() -> Result<()> {
     const BIGQUERY: (&str, &str, &str) =
         ("POST", "bigquery.googleapis.com", "/bigquery/v2/projects/p/queries");

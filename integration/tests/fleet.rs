@@ -134,7 +134,8 @@ fn outcome(answer: &Answer) -> Result<Outcome> {
             );
             Ok(Outcome::OverLimit)
         }
-        (403, Some("access_denied"), Some("policy_denied")) => Ok(Outcome::Denied),
+        // The filter's own, as Google's clients read it.
+        (403, None, Some("policy_denied")) => Ok(Outcome::Denied),
         (503, Some("unavailable"), None) => Ok(Outcome::Unavailable),
         _ => bail!("{answer:?}"),
     }

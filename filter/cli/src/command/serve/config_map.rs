@@ -21,7 +21,7 @@ use self::watch::Trouble;
 use crate::source::Ignored;
 
 /// How long the start waits for the Kubernetes API before it serves what there is, which may be nothing.
-const FIRST_LOOK: Duration = Duration::from_secs(10);
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// A ConfigMap's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq)]
