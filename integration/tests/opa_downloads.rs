@@ -28,7 +28,7 @@ allow {
 "#;
 
 /// The bundle that a real OPA 1.22.2 has taken.
-const TAKEN: &str = "";
+const TAKEN: &str = "4638f15d438119db9546f337982ec29b122c5a1611f7f120d0d6fb3e06c9051b";
 
 #[tokio::test]
 async fn a_real_opa_takes_what_is_served() -> Result<()> {
