@@ -1,10 +1,12 @@
 //! Several bundles that make one policy together.
 
+use std::rc::Rc;
+
 use super::{Bundle, Manifest};
 use crate::{
     audit_log::AuditLog,
     pace::Pace,
-    policy::{Budget, Data, Module, Policy, RulePath},
+    policy::{Budget, CompileError, Data, Module, Policy, RulePath},
 };
 
 /// Bundles with their names. Each owns a part of `data`, and none a part of another's.
@@ -72,7 +74,6 @@ impl BundleSet {
         }
         let (manifests, owners) = (self.manifests(), self.owners());
         let (modules, data) = self.merge(pace).await?;
-        let packages_of = |policy: &Policy| policy.packages().to_vec();
         let (data, audit_log) = match subject {
             Subject::Platform(_) => (with_manifests(data, manifests, pace).await?, *audit_log),
             // Nothing but its own bundle is there for it.
@@ -82,14 +83,10 @@ impl BundleSet {
         data.retire(pace).await;
         let policy = compiled.map_err(|errors| errors.to_string())?;
         let mut problems = Vec::new();
-        for package in packages_of(&policy) {
+        for (package, owner) in policy.packages().iter().zip(&owners) {
             let path = package.path.join(".");
-            let owner = owners.iter().find(|(prefix, _)| package.module.starts_with(prefix.as_str()));
-            if owner.is_some_and(|(_, manifest)| !manifest.owns(&package.path)) {
-                problems.push(format!(
-                    "{}: the package `data.{path}` lies under none of the manifest's roots",
-                    package.module
-                ));
+            if !owner.owns(&package.path) {
+                problems.push(CompileError::OutsideRoots(package.clone()).to_string());
             }
             if matches!(subject, Subject::Platform(_)) && package.path.iter().take(2).eq(TENANTS.iter()) {
                 problems.push(format!(
@@ -154,17 +151,20 @@ impl BundleSet {
         self.0.iter().map(manifest).collect::<serde_json::Map<_, _>>().into()
     }
 
-    /// The manifests by the beginnings of their modules' paths.
-    fn owners(&self) -> Vec<(String, Manifest)> {
-        let several = self.0.len() > 1;
-        self.0.iter().map(|(name, bundle)| (prefix(several, name), bundle.manifest.clone())).collect()
+    /// The manifest that each module is under, in the order in which the modules are compiled.
+    fn owners(&self) -> Vec<Rc<Manifest>> {
+        let of_bundle = |(_, bundle): &(String, Bundle)| {
+            std::iter::repeat_n(Rc::new(bundle.manifest.clone()), bundle.modules.len())
+        };
+        self.0.iter().flat_map(of_bundle).collect()
     }
 
     async fn merge(self, pace: &Pace) -> Result<(Vec<Module>, Data), String> {
         let several = self.0.len() > 1;
         let (mut modules, mut data) = (Vec::new(), Data::default());
         for (name, bundle) in self.0 {
-            let prefix = prefix(several, &name);
+            // So that they tell one bundle from another in what an error names.
+            let prefix = if several { format!("{name}/") } else { String::new() };
             modules.extend(
                 bundle
                     .modules
@@ -175,11 +175,6 @@ impl BundleSet {
         }
         Ok((modules, data))
     }
-}
-
-/// What the modules' paths of a bundle begin with, so that they tell it from others.
-fn prefix(several: bool, name: &str) -> String {
-    if several { format!("{name}/") } else { String::new() }
 }
 
 async fn with_manifests(mut data: Data, manifests: serde_json::Value, pace: &Pace) -> Result<Data, String> {

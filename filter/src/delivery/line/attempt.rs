@@ -32,7 +32,7 @@ impl Line {
         }
     }
 
-    /// Marks the attempt and gathers its bundles.
+    /// Gathers the bundles of an attempt, unless one of them is in quarantine.
     fn begin(&self, attempt: &Attempt, digest: &Digest) -> Result<Vec<Part>, String> {
         if let Some(left_behind) = self.probe() {
             // Only the holder of the lease loads, so whoever left this mark is no longer at it.
