@@ -94,6 +94,7 @@ impl RootContext for Root {
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         // Envoy makes no stream on a plugin that is not configured; were it to, the SDK would trap the VM.
         self.configured.as_ref().map(|configured| -> Box<dyn HttpContext> {
+            configured.worker.note_request();
             Box::new(Stream::new(Rc::clone(&configured.worker), context_id))
         })
     }

@@ -1,7 +1,7 @@
 //! What the requests of one worker share.
 
 use std::{
-    cell::{Ref, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::BTreeSet,
     num::NonZeroUsize,
     rc::Rc,
@@ -40,6 +40,7 @@ pub(crate) struct Worker {
     random: RefCell<Vec<[u8; 16]>>,
     waiting: Waiting,
     retired: RefCell<Vec<Policy>>,
+    served: Cell<bool>,
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     problem_key: Option<String>,
 }
@@ -55,6 +56,7 @@ impl Worker {
             random: RefCell::default(),
             waiting: Waiting::default(),
             retired: RefCell::default(),
+            served: Cell::new(false),
             problem_key,
         }
     }
@@ -62,6 +64,16 @@ impl Worker {
     /// The authorizer, for reading; nothing if it is being changed.
     pub(crate) fn authorizer(&self) -> Option<Ref<'_, Authorizer>> {
         self.authorizer.try_borrow().ok()
+    }
+
+    /// Notes that a request has come.
+    pub(crate) fn note_request(&self) {
+        self.served.set(true);
+    }
+
+    /// Whether a request has come since this was last asked.
+    pub(crate) fn take_served(&self) -> bool {
+        self.served.replace(false)
     }
 
     /// Puts a policy in force between two requests.

@@ -191,24 +191,47 @@ impl Ledger for Frozen<'_> {
     }
 }
 
-/// The median time of a decision in microseconds, with agents taken in turn.
-fn cost(authorizer: &Authorizer, peers: &[&Peer], shared: &Shared) -> Outcome<f64> {
+/// The time of a decision in microseconds, over so many with the agents taken in turn.
+fn round(authorizer: &Authorizer, peers: &[&Peer], shared: &Shared) -> Outcome<f64> {
+    const DECISIONS: usize = 200;
     let frozen = Frozen { shared, version: Cell::new(0) };
-    let mut times = Vec::new();
     let step = peers.len() / 7 * 3 + 1;
-    let mut at = 0;
-    for _ in 0..60 {
-        let began = Instant::now();
-        for _ in 0..200 {
-            at = (at + step) % peers.len();
-            if let Some(peer) = peers.get(at) {
-                std::hint::black_box(ask(authorizer, peer, &frozen)?);
-            }
+    let began = Instant::now();
+    for turn in 0..DECISIONS {
+        if let Some(peer) = peers.get(turn * step % peers.len()) {
+            std::hint::black_box(ask(authorizer, peer, &frozen)?);
         }
-        times.push(began.elapsed().as_secs_f64() * 1e6 / 200.0);
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times.get(times.len() / 2).copied().unwrap_or(f64::NAN))
+    Ok(began.elapsed().as_secs_f64() * 1e6 / DECISIONS as f64)
+}
+
+/// What is measured side by side: a policy, who asks, and what the log holds.
+struct Setting<'a> {
+    authorizer: &'a Authorizer,
+    peers: Vec<&'a Peer>,
+    shared: &'a Shared,
+}
+
+/// Each setting's median time in microseconds, and the median of its ratios to the first, each of one round: what slows
+/// the machine down for a while slows all of a round.
+fn side_by_side(settings: &[Setting<'_>]) -> Outcome<Vec<(f64, f64)>> {
+    const ROUNDS: usize = 101;
+    let mut times = vec![Vec::new(); settings.len()];
+    let mut ratios = times.clone();
+    for _ in 0..ROUNDS {
+        let mut first = None;
+        for (setting, (times, ratios)) in settings.iter().zip(times.iter_mut().zip(&mut ratios)) {
+            let time = round(setting.authorizer, &setting.peers, setting.shared)?;
+            times.push(time);
+            ratios.push(time / *first.get_or_insert(time));
+        }
+    }
+    Ok(times.into_iter().zip(ratios).map(|(times, ratios)| (median(times), median(ratios))).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn fill(authorizer: &Authorizer, peers: &[Peer], calls: usize) -> Outcome<Shared> {
@@ -224,46 +247,86 @@ fn fill(authorizer: &Authorizer, peers: &[Peer], calls: usize) -> Outcome<Shared
 }
 
 fn by_calls() -> Outcome<()> {
-    println!("\ncost of a decision by calls in the window, µs");
-    println!("{:>8}{:>12}{:>12}", "calls", "allowed", "denied");
+    println!("\ncost of a decision by calls in the window: µs, and times that with the first");
+    println!("{:>8}{:>22}{:>22}", "calls", "allowed", "denied");
     let certificates = certificates(1)?;
-    for calls in [0, 10, 100, 1_000, 5_000] {
-        let (allowing, denying) = (authorizer(1_000_000)?, authorizer(calls)?);
-        let shared = fill(&allowing, &peers(&allowing, &certificates), calls)?;
-        let ask_by = |authorizer: &Authorizer| {
-            let peers = peers(authorizer, &certificates);
-            cost(authorizer, &peers.iter().collect::<Vec<_>>(), &shared)
-        };
-        let (allowed, denied) = (ask_by(&allowing)?, ask_by(&denying)?);
-        println!("{calls:>8}{allowed:>12.2}{denied:>12.2}");
+    let counts = [10, 0, 100, 1_000, 5_000];
+    let allowing = authorizer(1_000_000)?;
+    let allowed_peers = peers(&allowing, &certificates);
+    let denying = counts.map(authorizer);
+    let denying: Vec<Authorizer> = denying.into_iter().collect::<Outcome<_>>()?;
+    let denied_peers: Vec<_> = denying.iter().map(|authorizer| peers(authorizer, &certificates)).collect();
+    let shared: Vec<Shared> =
+        counts.iter().map(|calls| fill(&allowing, &allowed_peers, *calls)).collect::<Outcome<_>>()?;
+    let allowed: Vec<_> = shared
+        .iter()
+        .map(|shared| Setting { authorizer: &allowing, peers: allowed_peers.iter().collect(), shared })
+        .collect();
+    let denied: Vec<_> = denying
+        .iter()
+        .zip(&denied_peers)
+        .zip(&shared)
+        .map(|((authorizer, peers), shared)| Setting { authorizer, peers: peers.iter().collect(), shared })
+        .collect();
+    let rows = side_by_side(&allowed)?.into_iter().zip(side_by_side(&denied)?);
+    for (calls, ((allowed, of_allowed), (denied, of_denied))) in counts.iter().zip(rows) {
+        println!("{calls:>8}{allowed:>14.2} ×{of_allowed:<6.2}{denied:>14.2} ×{of_denied:<6.2}");
     }
     Ok(())
 }
 
-/// What the log makes of more agents in it is what the same agents pay more. Where all of them ask in turn, what the
+/// So many agents, each with its calls in a log.
+struct Population {
+    peers: Vec<Peer>,
+    shared: Shared,
+}
+
+/// What the log makes of more agents in it is what the same few agents pay more. Where all of them ask in turn, what the
 /// benchmark itself knows of each (its identity, its place in the map) is in no cache of the processor either, which shows
 /// in what a policy without a limit costs.
 fn by_agents() -> Outcome<()> {
     const ASKING: usize = 10;
-    println!("\ncost of a decision by agents in the log, with 20 calls each, µs");
+    const POPULATIONS: [usize; 3] = [10, 1_000, 100_000];
     println!(
-        "{:>8}{:>16}{:>14}{:>24}{:>14}",
-        "agents", "the same 10 ask", "all in turn", "all, without a limit", "MiB in all"
+        "\ncost of a decision by agents in the log, with 20 calls each: µs, and times that with the first"
     );
-    for agents in [10, 1_000, 100_000] {
-        let certificates = certificates(agents)?;
-        let authorizer = authorizer(1_000_000)?;
-        let peers = peers(&authorizer, &certificates);
-        let shared = fill(&authorizer, &peers, 20)?;
-        let all: Vec<&Peer> = peers.iter().collect();
-        let same: Vec<&Peer> = peers.iter().step_by(agents / ASKING).take(ASKING).collect();
-        let of_same = cost(&authorizer, &same, &shared)?;
-        let of_all = cost(&authorizer, &all, &shared)?;
-        let unlimited = cost(&of_policy(UNLIMITED)?, &all, &shared)?;
-        let values = shared.values.lock().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "{:>8}{:>22}{:>22}{:>22}{:>14}",
+        "agents", "the same 10 ask", "all in turn", "all, no limit", "MiB in all"
+    );
+    let (limited, unlimited) = (authorizer(1_000_000)?, of_policy(UNLIMITED)?);
+    let populations: Vec<Population> = POPULATIONS
+        .iter()
+        .map(|agents| {
+            let peers = peers(&limited, &certificates(*agents)?);
+            let shared = fill(&limited, &peers, 20)?;
+            Ok(Population { peers, shared })
+        })
+        .collect::<Outcome<_>>()?;
+    let ask_by = |authorizer, asking: usize| {
+        let settings: Vec<_> = populations
+            .iter()
+            .map(|Population { peers, shared }| Setting {
+                authorizer,
+                peers: peers.iter().step_by((peers.len() / asking).max(1)).collect(),
+                shared,
+            })
+            .collect();
+        side_by_side(&settings)
+    };
+    let (same, all, free) =
+        (ask_by(&limited, ASKING)?, ask_by(&limited, usize::MAX)?, ask_by(&unlimited, usize::MAX)?);
+    for ((((population, same), all), free), agents) in
+        populations.iter().zip(same).zip(all).zip(free).zip(POPULATIONS)
+    {
+        let values = population.shared.values.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: usize = values.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
+        let shown = |(time, ratio): (f64, f64)| format!("{time:.2} ×{ratio:<6.2}");
         println!(
-            "{agents:>8}{of_same:>16.2}{of_all:>14.2}{unlimited:>24.2}{:>14.1}",
+            "{agents:>8}{:>23}{:>23}{:>23}{:>14.1}",
+            shown(same),
+            shown(all),
+            shown(free),
             bytes as f64 / f64::from(1 << 20)
         );
     }

@@ -139,7 +139,7 @@ impl Delivery {
 
     /// Works for a slice. The platform's policy comes first: no tenant delays it.
     fn work(&mut self, worker: &Worker) {
-        self.slice.begin();
+        self.slice.begin(worker.take_served());
         self.platform.work(worker, &self.slice);
         if let Some(tenants) = self.tenants.as_mut().filter(|_| !self.platform.has_work()) {
             tenants.work(worker, &self.slice);

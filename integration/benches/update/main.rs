@@ -1,8 +1,10 @@
 //! How long a change of the policy takes, from the server's answer to the last worker's first new decision, under load.
 //!
-//! `cargo bench -p integration --bench update [-- UPDATES]`. Each update turns around which of two actions is allowed.
-//! Sixteen connections, spread over two workers, ask for one of them without a pause. What is printed of requests are
-//! those of the whole run: how many failed, and how long they took.
+//! `cargo bench -p integration --bench update`. Each update turns around which of two actions is allowed. Thirty-two
+//! connections, spread over two workers, ask for one of them at a fixed rate all the time. What is printed of requests are
+//! those of the whole run: how many failed, and how long they took since they were due, so that a request which waits makes
+//! those behind it late too. `-- --updates N` and `-- --rate N` ask for other numbers; with rate 0 every connection asks
+//! without a pause, which takes all of a small machine, so that Envoy itself is kept waiting for a core.
 
 use std::{
     sync::{
@@ -13,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::Parser;
 use integration::{
     bundles::packed,
     envoy_config::set,
@@ -23,7 +26,7 @@ use serde_json::json;
 
 const HOST: &str = "bigquery.googleapis.com";
 const QUERY: &str = "/bigquery/v2/projects/p/queries";
-const LANES: usize = 16;
+const LANES: u32 = 32;
 const WORKERS: u32 = 2;
 /// An update that takes longer than this is one that failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,39 +50,68 @@ struct Seen {
     ends: AtomicBool,
 }
 
+#[derive(Parser)]
+struct Arguments {
+    /// How many times a policy is updated; a fourth of it with much data.
+    #[arg(long, default_value_t = 200)]
+    updates: usize,
+    /// Requests in a second.
+    #[arg(long, default_value_t = 1000)]
+    rate: u32,
+    /// Run only the scenario of that number.
+    #[arg(long)]
+    only: Option<usize>,
+    /// Cargo passes it.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 fn main() -> Result<()> {
-    let updates = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(200);
+    // `cargo test --benches` and tools that list tests pass arguments of their own.
+    if std::env::args().any(|argument| argument == "--list" || argument == "--test") {
+        return Ok(());
+    }
+    let Arguments { updates, rate, only, .. } = Arguments::parse();
     let scenario = |name, rules, data_mib, waits, updates| Scenario { name, rules, data_mib, waits, updates };
     let scenarios = [
         scenario("100 rules, long polling", 100, 0, true, updates),
-        scenario("100 rules, polling every second", 100, 0, false, updates.min(50)),
-        scenario("10,000 rules, long polling", 10_000, 0, true, updates.min(50)),
-        scenario("10,000 rules and 10 MiB of data, long polling", 10_000, 10, true, updates.min(50)),
+        scenario("100 rules, polling every second", 100, 0, false, updates),
+        scenario("10,000 rules, long polling", 10_000, 0, true, updates),
+        scenario("10,000 rules and 10 MiB of data, long polling", 10_000, 10, true, updates / 4),
     ];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    for scenario in scenarios {
-        runtime.block_on(run(&scenario))?;
+    for (number, scenario) in scenarios.iter().enumerate() {
+        if only.is_none_or(|only| only == number) {
+            runtime.block_on(run(scenario, rate))?;
+        }
     }
     Ok(())
 }
 
-async fn run(scenario: &Scenario) -> Result<()> {
+async fn run(scenario: &Scenario, rate: u32) -> Result<()> {
     let data = data(scenario.data_mib);
     let server = ScriptedServer::start(version(scenario, 0, &data)?).await?;
     let stack = start(&server).await?;
     stack.wait_until_ready().await?;
     let seen =
         Arc::new(Seen { agreeing: (0..LANES).map(|_| AtomicU64::new(0)).collect(), ..Seen::default() });
+    let between = if rate == 0 { Duration::ZERO } else { Duration::from_secs(LANES.into()) / rate };
     let mut lanes = Vec::new();
     for lane in 0..LANES {
         let mut connection = stack.agent("researcher")?.connect().await?;
         let seen = Arc::clone(&seen);
         lanes.push(tokio::spawn(async move {
             let mut took = Vec::new();
+            let mut due = Instant::now() + between / LANES * lane;
             while !seen.ends.load(Ordering::Relaxed) {
-                let begin = Instant::now();
+                if between.is_zero() {
+                    due = Instant::now();
+                } else {
+                    tokio::time::sleep_until(due.into()).await;
+                }
                 let answer = connection.send("POST", HOST, QUERY).await?;
-                took.push(begin.elapsed());
+                took.push(due.elapsed());
+                due += between;
                 seen.requests.fetch_add(1, Ordering::Relaxed);
                 let parity = match answer.status.as_u16() {
                     200 => 2,
@@ -89,7 +121,7 @@ async fn run(scenario: &Scenario) -> Result<()> {
                         continue;
                     }
                 };
-                if let Some(slot) = seen.agreeing.get(lane) {
+                if let Some(slot) = seen.agreeing.get(lane as usize) {
                     slot.store(parity, Ordering::Release);
                 }
             }
@@ -196,7 +228,7 @@ async fn report(
         let index = ((sorted.len() as f64 - 1.0) * share).round() as usize;
         Ok(sorted.get(index).context("nothing was measured")?.as_secs_f64() * 1000.0)
     };
-    println!("{}: {} updates under load", scenario.name, latencies.len());
+    println!("{}: {} updates", scenario.name, latencies.len());
     println!(
         "  update, ms: p50 {:.0}, p99 {:.0}, most {:.0}",
         at(&latencies, 0.5)?,

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration::{
+    bundle_server::BundleServer,
     bundles::{allowing, bundle_of, packed},
     eventually::eventually,
+    policies::Policies,
     scripted_server::{Script, ScriptedServer},
-    stack::{PATIENCE, Stack},
+    stack::{ANY_PORT, PATIENCE, Stack},
 };
 use serde_json::{Value, json};
 
@@ -262,5 +264,69 @@ async fn a_tenant_counts_its_own_calls() -> Result<()> {
         stack.envoy.log_lines("tenant `hexr.cloud/greedy`: tenant.rego:3:").pop()
     })
     .await?;
+    Ok(())
+}
+
+/// A thousand tenants in one Envoy, from the real bundle server: one poll waits for what changes, and not a thousand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_tenants() -> Result<()> {
+    const TENANTS: usize = 1000;
+    let folder = tempfile::tempdir()?;
+    let policies = Policies::of(&folder.path().join("platform"), PLATFORM)?;
+    let rule = |number: usize, role: &str| {
+        format!("package hexr.tenants[\"t{number}\"]\n\nallow if input.role == \"{role}\"\n")
+    };
+    let tenants = folder.path().join("tenants");
+    for number in 0..TENANTS {
+        Policies::of(&tenants.join(format!("t{number}")), &rule(number, "editor"))?;
+    }
+    let bundle = format!("authz={}", policies.folder().display());
+    let tenants_flag = tenants.display().to_string();
+    let arguments = ["--bundle", &*bundle, "--tenants", &*tenants_flag];
+    let server = BundleServer::start_with(ANY_PORT, &arguments, &folder.path().join("server.log"))?;
+    let stack = start_with(server.address(), 2, |config| {
+        config.with_filter_config(|config| {
+            let polling =
+                json!({"min_delay_seconds": 1, "max_delay_seconds": 1, "long_polling_timeout_seconds": 30});
+            config["bundles"]["authz"]["polling"] = polling.clone();
+            config["tenants"] = json!({"service": "bundles", "resource": "bundles/tenants/{tenant}.tar.gz",
+                "polling": polling});
+        })
+    })
+    .await?;
+    stack.wait_until_ready().await?;
+
+    // All are told to come again, and come again; each is decided by its own policy.
+    let mut unknown: Vec<String> = (0..TENANTS).map(|number| format!("t{number}")).collect();
+    eventually(4 * PATIENCE, "a decision for every tenant", async || {
+        let mut still = Vec::new();
+        for tenant in &unknown {
+            match ask_of(&stack, tenant, "editor").await.ok()?.as_deref() {
+                None => {}
+                Some("no_policy") => still.push(tenant.clone()),
+                reason => panic!("{tenant}: {reason:?}"),
+            }
+        }
+        unknown = still;
+        unknown.is_empty().then_some(())
+    })
+    .await?;
+    settled(&stack, "t999", "researcher", Some("tenant_policy_denied")).await?;
+
+    // What waits at the server are the platform's bundle and the list.
+    let waiting = eventually(PATIENCE, "polls that wait", async || {
+        let metrics = server.get("/metrics", &[]).await.ok()?;
+        let text = String::from_utf8_lossy(&metrics.body).into_owned();
+        let line = text.lines().find_map(|line| line.strip_prefix("hexr_authz_server_waiting "))?;
+        line.parse::<usize>().ok().filter(|waiting| *waiting > 0)
+    })
+    .await?;
+    assert!(waiting.0 <= 2, "{waiting:?} polls wait");
+
+    Policies::of(&tenants.join("t500"), &rule(500, "researcher"))?;
+    settled(&stack, "t500", "researcher", None).await?;
+    settled(&stack, "t500", "editor", Some("tenant_policy_denied")).await?;
+    settled(&stack, "t501", "editor", None).await?;
+    assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0);
     Ok(())
 }

@@ -1,7 +1,12 @@
 use std::io::Write;
 
 use super::*;
-use crate::{audit_log::AuditLog, timestamp::Timestamp};
+use crate::{
+    audit_log::AuditLog,
+    pace::{Pace, finish},
+    policy::{Budget, RulePath},
+    timestamp::Timestamp,
+};
 
 const LIMITS: BundleLimits = BundleLimits { compressed: 1 << 20 };
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
@@ -253,4 +258,25 @@ fn packages_outside_the_roots_are_refused() {
     );
     let text = errors.map(|_| ()).unwrap_err().to_string();
     assert_eq!(text, "authz.rego: the package `data.hexr.authz` lies under none of the manifest's roots");
+}
+
+/// Modules of two bundles may have one name between them: whose roots a module is under goes by the bundle it came in.
+#[test]
+fn a_module_is_under_the_roots_of_its_own_bundle() {
+    let compile = |second_package: &str| {
+        let first = [
+            (".manifest", "{\"roots\": [\"hexr/authz\"]}"),
+            ("b/m.rego", "package hexr.authz\nallow := true"),
+        ];
+        let module = format!("package {second_package}\nx := 1");
+        let second = [(".manifest", "{\"roots\": [\"lists\"]}"), ("m.rego", &*module)];
+        let read = |files: &[(&str, &str)]| Bundle::read(&tarball(files), LIMITS, None, NOW).unwrap();
+        let set = BundleSet::new(vec![("a".to_owned(), read(&first)), ("a/b".to_owned(), read(&second))]);
+        let subject = Subject::Platform(RulePath::parse("hexr/authz/allow").unwrap());
+        let budget = Budget { milliseconds: 50 };
+        finish(set.compile(&subject, budget, &AuditLog::default(), &Pace::unhurried())).map(|_| ())
+    };
+    assert_eq!(compile("lists"), Ok(()));
+    let error = compile("hexr.authz.more").unwrap_err();
+    assert!(error.contains("a/b/m.rego") && error.contains("roots"), "{error}");
 }
