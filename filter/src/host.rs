@@ -342,9 +342,10 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: Option<u32>) -> Resu
 pub(crate) fn dispatch_http_call(
     cluster: &str,
     headers: Vec<(&str, &str)>,
+    body: Option<&[u8]>,
     timeout: Duration,
 ) -> Result<u32, HostError> {
-    hostcalls::dispatch_http_call(cluster, headers, None, Vec::new(), timeout)
+    hostcalls::dispatch_http_call(cluster, headers, body, Vec::new(), timeout)
         .map_err(|status| HostError::Status(status as u32))
 }
 

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
-    Request, Response,
+    HeaderMap, Method, Request, Response,
     body::{Bytes, Frame, Incoming},
     server::conn::http1,
     service::service_fn,
@@ -38,6 +38,7 @@ struct Scripts {
     everywhere: Script,
     by_path: HashMap<String, Script>,
     asked: HashMap<String, usize>,
+    posted: HashMap<String, Vec<Bytes>>,
 }
 
 /// What it answers from now on.
@@ -94,7 +95,12 @@ impl ScriptedServer {
     pub async fn start(script: Script) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let scripts = Scripts { everywhere: script, by_path: HashMap::new(), asked: HashMap::new() };
+        let scripts = Scripts {
+            everywhere: script,
+            by_path: HashMap::new(),
+            asked: HashMap::new(),
+            posted: HashMap::new(),
+        };
         let state = Arc::new(State { scripts: Mutex::new(scripts), changes: watch::Sender::new(0) });
         let current = Arc::clone(&state);
         let server = tokio::spawn(async move {
@@ -103,7 +109,7 @@ impl ScriptedServer {
                 tokio::spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
                         let current = Arc::clone(&current);
-                        async move { current.answer(&request).await }
+                        async move { current.answer(request).await }
                     });
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -125,6 +131,11 @@ impl ScriptedServer {
     /// How often it was asked for `path`.
     pub fn asked_for(&self, path: &str) -> usize {
         self.state.scripts().asked.get(path).copied().unwrap_or_default()
+    }
+
+    /// What was posted to `path`, one after the other.
+    pub fn posted(&self, path: &str) -> Vec<Bytes> {
+        self.state.scripts().posted.get(path).cloned().unwrap_or_default()
     }
 
     /// Changes what it answers where nothing else is said.
@@ -158,13 +169,18 @@ impl State {
         scripts.by_path.get(path).unwrap_or(&scripts.everywhere).clone()
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
-        let path = request.uri().path().to_owned();
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
+        let (request, body) = request.into_parts();
+        let path = request.uri.path().to_owned();
+        if request.method == Method::POST {
+            let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+            self.scripts().posted.entry(path.clone()).or_default().push(body);
+        }
         *self.scripts().asked.entry(path.clone()).or_default() += 1;
         let mut changes = self.changes.subscribe();
         changes.mark_unchanged();
-        let known = text_of(request, "if-none-match");
-        let wait = text_of(request, "prefer")
+        let known = text_of(&request.headers, "if-none-match");
+        let wait = text_of(&request.headers, "prefer")
             .and_then(|prefer| prefer.split_once("wait=")?.1.parse().ok())
             .map(Duration::from_secs);
         let script = self.script(&path);
@@ -186,8 +202,8 @@ impl State {
     }
 }
 
-fn text_of(request: &Request<Incoming>, header: &str) -> Option<String> {
-    request.headers().get(header)?.to_str().ok().map(str::to_owned)
+fn text_of(headers: &HeaderMap, header: &str) -> Option<String> {
+    headers.get(header)?.to_str().ok().map(str::to_owned)
 }
 
 fn respond(script: Script, known: Option<&str>) -> Result<Response<Body>, std::io::Error> {

@@ -25,5 +25,6 @@ mod rego;
 pub mod reply;
 pub mod request;
 mod signature;
+pub mod status;
 pub mod tenant;
 pub mod timestamp;

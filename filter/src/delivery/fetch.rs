@@ -2,6 +2,7 @@
 
 use hexr_authz_core::{
     delivery::{Download, FetchError, Fetched},
+    status::Reporter,
     timestamp::Timestamp,
 };
 
@@ -11,7 +12,7 @@ use crate::host::{self, HeaderMap};
 pub(super) fn send(download: &mut Download, now: Timestamp) -> Result<(), FetchError> {
     let request = download.request();
     let headers = request.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-    match host::dispatch_http_call(&download.resource().cluster, headers, download.timeout()) {
+    match host::dispatch_http_call(&download.resource().cluster, headers, None, download.timeout()) {
         Ok(token) => {
             download.sent(token, now);
             Ok(())
@@ -36,6 +37,44 @@ fn read(num_headers: usize, body_size: usize) -> Result<Fetched, FetchError> {
     let body = if body_size == 0 { Ok(Vec::new()) } else { host::call_response_body(body_size) };
     let (Ok(headers), Ok(body)) = (headers, body) else { return Err(FetchError::Unreadable) };
     Fetched::read(headers.iter(), body)
+}
+
+/// Sends an event; the next one tells what this one did not.
+pub(super) fn report(reporter: &mut Reporter, event: &str, now: Timestamp) -> Result<(), FetchError> {
+    let request = reporter.request();
+    let headers = request.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    match host::dispatch_http_call(reporter.cluster(), headers, Some(event.as_bytes()), reporter.timeout()) {
+        Ok(token) => {
+            reporter.sent(token, now);
+            Ok(())
+        }
+        Err(_) => {
+            reporter.failed(now, random());
+            Err(FetchError::NotSent(reporter.cluster().to_owned()))
+        }
+    }
+}
+
+/// Whether the server took an event.
+pub(super) fn reported(
+    reporter: &mut Reporter,
+    num_headers: usize,
+    now: Timestamp,
+) -> Result<(), FetchError> {
+    let headers = if num_headers == 0 { Ok(HeaderMap::empty()) } else { host::call_response_headers() };
+    let taken = match headers {
+        Ok(headers) => match headers.iter().find(|(name, _)| *name == b":status") {
+            Some((_, [b'2', _, _])) => Ok(()),
+            Some((_, status)) => Err(FetchError::Status(String::from_utf8_lossy(status).into_owned())),
+            None => Err(FetchError::NoAnswer),
+        },
+        Err(_) => Err(FetchError::Unreadable),
+    };
+    match &taken {
+        Ok(()) => reporter.succeeded(now, random()),
+        Err(_) => reporter.failed(now, random()),
+    }
+    taken
 }
 
 fn random() -> u64 {

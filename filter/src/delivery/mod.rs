@@ -14,15 +14,17 @@ use std::rc::Rc;
 use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::Config,
-    delivery::{DeliveryKeys, Download, Lease, Terms},
+    decision::DecisionId,
+    delivery::{DeliveryKeys, Download, FetchError, ID_KEY, Lease, Terms},
     pace::Slices,
+    status::{Problem, Reporter, Status},
     timestamp::Timestamp,
 };
 
 pub(crate) use self::slice::PAUSE;
 use self::{line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
-    host::{self, HostError},
+    host::{self, HostError, Level},
     metrics::Metrics,
     worker::Worker,
 };
@@ -37,6 +39,9 @@ pub(crate) struct Delivery {
     /// What the platform's policy is made of, by the bundles' names.
     downloads: Vec<(String, Download)>,
     tenants: Option<TenantLines>,
+    reporter: Option<Reporter>,
+    /// Why the last status event was not taken.
+    untold: Option<String>,
     /// A policy that is being taken apart.
     retiring: Option<Slices<()>>,
 }
@@ -48,7 +53,7 @@ impl Delivery {
     /// others, so that the keys for compare-and-swap are there when two could race for them. Nothing where the
     /// configuration names no server.
     pub(crate) fn new(config: &Rc<Config>, metrics: Metrics) -> Result<Option<Self>, HostError> {
-        if config.bundles.is_empty() && config.tenants.is_none() {
+        if config.bundles.is_empty() && config.tenants.is_none() && config.status.is_none() {
             return Ok(None);
         }
         let keys = DeliveryKeys::new(config);
@@ -58,6 +63,12 @@ impl Delivery {
                 host::set_shared_data(key, &[], None)?;
             }
         }
+        if matches!(host::shared_data(ID_KEY), Err(HostError::NotFound)) {
+            let mut random = [0; 16];
+            host::fill_random(&mut random)?;
+            host::set_shared_data(ID_KEY, DecisionId::from_random(random).to_string().as_bytes(), None)?;
+        }
+        let id = String::from_utf8_lossy(&host::shared_data(ID_KEY)?.value).into_owned();
         let mut me = [0; 16];
         host::fill_random(&mut me)?;
         let terms = Terms {
@@ -73,6 +84,8 @@ impl Delivery {
                 .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
                 .collect(),
             tenants: config.tenants.clone().map(|source| TenantLines::new(source, config, metrics)),
+            reporter: config.status.clone().map(|resource| Reporter::new(resource, &config.labels, &id)),
+            untold: None,
             retiring: None,
             me,
             slice: Slice::default(),
@@ -98,6 +111,9 @@ impl Delivery {
         let led = std::mem::replace(&mut self.leads, leads);
         if self.leads && !led {
             self.resume();
+            if let Some(reporter) = &mut self.reporter {
+                reporter.note_change();
+            }
         }
         self.platform.look(worker, &self.slice);
         if let Some(tenants) = &mut self.tenants {
@@ -106,6 +122,7 @@ impl Delivery {
         self.work(worker);
         if self.leads {
             self.fetch(now);
+            self.tell(now);
         }
     }
 
@@ -118,8 +135,11 @@ impl Delivery {
         {
             match fetch::answer(download, num_headers, body_size, now) {
                 Ok(fetched) => platform.receive(name, fetched, download.etag(), &self.slice),
-                Err(problem) => platform.report(name, problem.to_string()),
+                Err(problem) => platform.report(name, Problem::from(&problem)),
             }
+        } else if let Some(reporter) = self.reporter.as_mut().filter(|reporter| reporter.expects(token)) {
+            let taken = fetch::reported(reporter, num_headers, now);
+            return self.note_told(taken);
         } else if let Some(tenants) = &mut self.tenants {
             tenants.on_response(token, num_headers, body_size, now, worker, &self.slice);
         }
@@ -173,12 +193,51 @@ impl Delivery {
             if download.is_due(now)
                 && let Err(problem) = fetch::send(download, now)
             {
-                self.platform.report(name, problem.to_string());
+                self.platform.report(name, Problem::from(&problem));
             }
         }
         if let Some(tenants) = &mut self.tenants {
             tenants.fetch(now);
         }
+    }
+
+    /// Sends a status event if one is due. It comes last, and nothing waits for it.
+    fn tell(&mut self, now: Timestamp) {
+        let Some(reporter) = &mut self.reporter else { return };
+        let of_tenants = self.tenants.as_mut().is_some_and(TenantLines::take_changed);
+        if self.platform.take_changed() || of_tenants {
+            reporter.note_change();
+        }
+        if !reporter.is_due(now) {
+            return;
+        }
+        let mut status =
+            Status { is_active: self.downloads.is_empty() || self.platform.is_active(), ..Status::default() };
+        for (name, download) in &self.downloads {
+            let mut bundle = self.platform.status(name);
+            download.describe(&mut bundle);
+            status.bundles.push(bundle);
+        }
+        if let Some(tenants) = &self.tenants {
+            tenants.describe(&mut status);
+        }
+        let event = reporter.event(&status);
+        if let Err(problem) = fetch::report(reporter, &event, now) {
+            self.note_told(Err(problem));
+        }
+    }
+
+    /// Logs once for each cause why events are not taken.
+    fn note_told(&mut self, taken: Result<(), FetchError>) {
+        let problem = taken.err().map(|error| error.to_string());
+        if self.untold == problem {
+            return;
+        }
+        match &problem {
+            Some(problem) => host::log(Level::Warn, &format!("status: {problem}")),
+            None => host::log(Level::Info, "status: the server is fine again"),
+        }
+        self.untold = problem;
     }
 
     /// Begins to fetch where the one that fetched before has ended.

@@ -13,6 +13,7 @@ use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::{Config, TenantSource},
     delivery::{DeliveryKeys, Download, FetchError, Fetched, TenantIndex, TenantRoll, Terms},
+    status::{Problem, Status},
     tenant::TenantKey,
     timestamp::Timestamp,
 };
@@ -151,8 +152,8 @@ impl TenantLines {
                 line.receive(key.tenant(), fetched, download.etag(), slice);
                 Ok(())
             }
-            Err(FetchError::Missing) => line.receive_nothing(worker),
-            Err(problem) => Err(problem.to_string()),
+            Err(FetchError::Missing) => line.receive_nothing(worker).map_err(Problem::from),
+            Err(problem) => Err(Problem::from(&problem)),
         };
         if let Err(problem) = outcome {
             line.report(key.tenant(), problem);
@@ -209,9 +210,29 @@ impl TenantLines {
             if let Err(problem) = fetch::send(download, now)
                 && let Some(line) = self.lines.get_mut(&key)
             {
-                line.report(key.tenant(), problem.to_string());
+                line.report(key.tenant(), Problem::from(&problem));
             }
             fetching.last = Some(key);
+        }
+    }
+
+    /// Whether anything has changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> bool {
+        // Each of them is asked.
+        self.lines.values_mut().filter_map(|line| line.take_changed().then_some(())).count() > 0
+    }
+
+    /// Adds what is known of the tenants.
+    pub(super) fn describe(&self, status: &mut Status) {
+        status.tenants = self.lines.len();
+        for (key, line) in self.lines.iter().filter(|(_, line)| line.is_failing()) {
+            let mut of_tenant = line.status(key.tenant());
+            let download = self.fetching.as_ref().and_then(|fetching| fetching.downloads.get(key));
+            if let Some(download) = download {
+                download.describe(&mut of_tenant);
+            }
+            of_tenant.name = format!("tenants/{key}");
+            status.failing_tenants.push(of_tenant);
         }
     }
 

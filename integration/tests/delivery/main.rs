@@ -3,6 +3,7 @@
 mod reconfigured;
 mod several;
 mod signed;
+mod status;
 mod tenants;
 
 use std::{

@@ -57,6 +57,11 @@ impl BundleSet {
         }
     }
 
+    /// The revision of each bundle.
+    pub fn revisions(&self) -> Vec<String> {
+        self.0.iter().map(|(_, bundle)| bundle.revision().to_owned()).collect()
+    }
+
     /// Compiles all modules over all data.
     ///
     /// # Errors

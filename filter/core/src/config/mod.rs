@@ -10,6 +10,7 @@ mod json;
 mod node;
 mod problem;
 mod signing;
+mod status;
 mod tenants;
 
 pub use bundle_source::{BundleSource, Polling, Resource};
@@ -52,6 +53,10 @@ pub struct Config {
     pub audit_log: AuditLog,
     /// The path at which the filter answers for itself.
     pub ready_path: Option<String>,
+    /// Where status events go.
+    pub status: Option<Resource>,
+    /// What each event says of where it comes from.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Bounds on work and memory.
@@ -95,9 +100,7 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    for later in ["decision_logs", "status", "labels"] {
-        fields.field(later).not_supported();
-    }
+    fields.field("decision_logs").not_supported();
     let trust_domains = identity::check(&fields.field("identity").required());
     let (rule, contact) = check_decision(fields.field("decision").fields());
     let limits = check_limits(&fields.field("limits"));
@@ -115,6 +118,9 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     if !policy.is_present() && !bundles_node.is_present() {
         root.problem("neither `policy` nor `bundles` is there: every request would be refused");
     }
+    let status_node = fields.field("status");
+    let status = status::check(&status_node, &services);
+    let labels = status::check_labels(&fields.field("labels"));
     let catalog = catalog::check(&fields.field("catalog"));
     let ready_path = fields.field("ready_path");
     let ready_path = if ready_path.is_present() { ready_path.parsed(check_ready_path) } else { None };
@@ -130,6 +136,8 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         limits,
         audit_log,
         ready_path,
+        status,
+        labels,
     })
 }
 

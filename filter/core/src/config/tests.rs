@@ -168,6 +168,19 @@ fn single_mistakes() {
             Some("a\nb".into()),
             "$.services.bundles.headers.x: a header's value",
         ),
+        ("/status", Some(serde_json::json!({})), "$.status.service: this key is missing"),
+        (
+            "/status",
+            Some(serde_json::json!({"service": "bundles", "partition_name": "a b"})),
+            "$.status.partition_name: ",
+        ),
+        (
+            "/status",
+            Some(serde_json::json!({"service": "bundles", "reporting": {"min_delay_seconds": 1}})),
+            "$.status: `min_delay_seconds` and `max_delay_seconds` are needed both",
+        ),
+        ("/labels", Some(serde_json::json!({"id": "x"})), "$.labels.id: this label is the filter's own"),
+        ("/labels", Some(serde_json::json!({"region": 1})), "$.labels.region: must be a string"),
         (
             "/bundles/authz/service",
             Some("other".into()),

@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use super::{FetchError, Fetched, Schedule};
 use crate::{
     config::{Polling, Resource},
+    status::BundleStatus,
     timestamp::Timestamp,
 };
 
@@ -21,6 +22,15 @@ pub struct Download {
     any_type_waits: bool,
     waiting: Waiting,
     call: Option<Call>,
+    moments: Moments,
+}
+
+/// When it was asked for, and answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    request: Option<Timestamp>,
+    answer: Option<Timestamp>,
+    content: Option<Timestamp>,
 }
 
 /// What is known of the server's long polling.
@@ -62,6 +72,7 @@ impl Download {
             any_type_waits: false,
             waiting: if wants_to_wait { Waiting::Tried } else { Waiting::Off },
             call: None,
+            moments: Moments::default(),
             resource,
         }
     }
@@ -91,6 +102,13 @@ impl Download {
     /// What is held already was called so by the server.
     pub fn resume(&mut self, etag: Option<&str>) {
         self.etag = etag.map(str::to_owned);
+    }
+
+    /// Adds when it was asked for, and answered.
+    pub fn describe(&self, status: &mut BundleStatus) {
+        status.last_request = self.moments.request;
+        status.last_successful_request = self.moments.answer;
+        status.last_successful_download = self.moments.content;
     }
 
     /// Whether no request is on its way.
@@ -137,6 +155,7 @@ impl Download {
     pub fn sent(&mut self, token: u32, now: Timestamp) {
         let timeout = i64::try_from(self.timeout().as_millis()).unwrap_or(i64::MAX);
         let given_up_at_millis = now.unix_millis().saturating_add(timeout).saturating_add(GRACE_MILLIS);
+        self.moments.request = Some(now);
         self.call = Some(Call { token, sent_millis: now.unix_millis(), given_up_at_millis });
     }
 
@@ -176,8 +195,12 @@ impl Download {
             return answer;
         }
         let has_waited = self.learn(&answer, took);
+        self.moments.answer = Some(now);
         match &answer {
-            Ok(Fetched::New { etag, .. }) => self.etag.clone_from(etag),
+            Ok(Fetched::New { etag, .. }) => {
+                self.etag.clone_from(etag);
+                self.moments.content = Some(now);
+            }
             Ok(Fetched::NotModified) => {}
             Err(_) => self.etag = None,
         }

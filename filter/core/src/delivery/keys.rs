@@ -7,7 +7,7 @@ use super::{Digest, Slot};
 use crate::{bundle::Verification, config::Config, tenant::TenantKey};
 
 /// Changes when the meaning of any record changes.
-const FORMAT: &str = "hexr-authz/2";
+const FORMAT: &str = "hexr-authz/3";
 
 /// The keys of all deliveries of one configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub struct PolicyKeys {
     /// What keeps something newer from being active, as text; empty when nothing does.
     pub problem: String,
 }
+
+/// The key of the Envoy's own id, the same for every configuration.
+pub const ID_KEY: &str = "hexr-authz/id";
 
 // === impl DeliveryKeys ===
 

@@ -16,7 +16,7 @@ mod schedule;
 pub use assembly::{Arrival, Assembly, Attempt, Pending};
 pub use download::Download;
 pub use index::TenantIndex;
-pub use keys::{DeliveryKeys, PolicyKeys};
+pub use keys::{DeliveryKeys, ID_KEY, PolicyKeys};
 pub use lease::Lease;
 pub use load::{LoadError, Loaded, Origin, Part, Terms, load};
 pub use record::{ActiveRecord, Content, Digest, Held, Quarantine, Slot};

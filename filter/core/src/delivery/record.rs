@@ -39,6 +39,12 @@ pub struct Held {
     pub etag: Option<String>,
     /// When it was signed, in seconds since 1970: nothing older takes its place.
     pub issued_at: Option<i64>,
+    /// Its revision.
+    pub revision: String,
+    /// Its size, in bytes.
+    pub size: usize,
+    /// When it became active, in nanoseconds since 1970.
+    pub activated_at: i64,
 }
 
 /// One of two places for a bundle's bytes: while one is read, the next bundle goes into the other.

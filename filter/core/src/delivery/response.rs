@@ -47,6 +47,19 @@ pub enum FetchError {
 /// The type by which OPA tells a server that knows long polling.
 const BUNDLE_TYPE: &[u8] = b"application/vnd.openpolicyagent.bundles";
 
+// === impl FetchError ===
+
+impl FetchError {
+    /// The status of the answer, where it is what is wrong.
+    pub fn http_code(&self) -> Option<u16> {
+        match self {
+            Self::Missing => Some(404),
+            Self::Status(status) => status.parse().ok(),
+            Self::NoAnswer | Self::Empty | Self::OutOfNowhere | Self::Unreadable | Self::NotSent(_) => None,
+        }
+    }
+}
+
 // === impl Fetched ===
 
 impl Fetched {

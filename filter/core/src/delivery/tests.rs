@@ -104,7 +104,16 @@ fn answers() {
 
 fn held(name: &str, slot: Slot, content: &[u8]) -> Held {
     let digest = Digest::of(content);
-    Held { name: name.to_owned(), slot, digest, etag: Some("\"e\"".to_owned()), issued_at: Some(7) }
+    Held {
+        name: name.to_owned(),
+        slot,
+        digest,
+        etag: Some("\"e\"".to_owned()),
+        issued_at: Some(7),
+        revision: "r".to_owned(),
+        size: content.len(),
+        activated_at: 9,
+    }
 }
 
 #[test]

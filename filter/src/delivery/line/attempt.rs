@@ -86,7 +86,7 @@ impl Line {
         self.assembly.refused(attempt, problem);
         for name in self.assembly.names().to_vec() {
             if attempt.bundle(&name).is_some() {
-                self.report(&name, problem.to_owned());
+                self.report(&name, problem.to_owned().into());
                 // Once is enough where several came together.
                 break;
             }
@@ -108,7 +108,9 @@ impl Line {
         }
         let previous = current.and_then(|current| ActiveRecord::decode(&current.value));
         let mut bundles = Vec::new();
-        for (name, issued_at) in self.assembly.names().iter().zip(&loaded.issued_at) {
+        let activated_at = host::now().map_or(0, |now| now.unix_nanos());
+        let signed = loaded.issued_at.iter().zip(&loaded.revisions);
+        for (name, (issued_at, revision)) in self.assembly.names().iter().zip(signed) {
             let held = previous.as_ref().and_then(|previous| previous.bundle(name));
             match (attempt.bundle(name), held) {
                 (Some(new), held) => {
@@ -121,6 +123,9 @@ impl Line {
                         digest: new.digest.clone(),
                         etag: new.etag.clone(),
                         issued_at: *issued_at,
+                        revision: revision.clone(),
+                        size: new.bytes.len(),
+                        activated_at,
                     });
                 }
                 (None, Some(held)) => bundles.push(held.clone()),

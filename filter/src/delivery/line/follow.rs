@@ -63,8 +63,8 @@ impl Line {
                     Owner::Tenant(key) => worker.forget_tenant(key),
                 }
                 self.active = None;
-                let name = self.title.clone();
-                self.report(&name, format!("what is active cannot be loaded: {problem}"));
+                let name = self.assembly.names().first().cloned().unwrap_or_default();
+                self.report(&name, format!("what is active cannot be loaded: {problem}").into());
             }
         }
         self.seen_cas = cas;

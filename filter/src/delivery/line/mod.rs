@@ -17,6 +17,7 @@ use hexr_authz_core::{
         Pending, PolicyKeys, Terms, load,
     },
     pace::{Pace, Slices, finish},
+    status::Problem,
     tenant::TenantKey,
     timestamp::Timestamp,
 };
@@ -54,7 +55,9 @@ pub(super) struct Line {
     broken_cas: Option<u32>,
     active: Option<ActiveRecord>,
     /// What is wrong, by the name of the bundle that it is about.
-    problems: BTreeMap<String, String>,
+    problems: BTreeMap<String, Problem>,
+    /// Whether anything is otherwise than it was when this was last asked.
+    has_changed: bool,
     metrics: Metrics,
 }
 
@@ -146,6 +149,7 @@ impl Line {
             broken_cas: None,
             active: None,
             problems: BTreeMap::new(),
+            has_changed: false,
             metrics,
         }
     }
@@ -217,9 +221,9 @@ impl Line {
         match self.assembly.arrived(name, new, self.active.as_ref()) {
             Arrival::Active => self.report_recovery(name),
             Arrival::Tried => {}
-            Arrival::Refused(problem) => self.report(name, problem),
+            Arrival::Refused(problem) => self.report(name, problem.into()),
             Arrival::Waits(missing) => {
-                self.report(name, format!("it waits for `{}`", missing.join("`, `")));
+                self.report(name, format!("it waits for `{}`", missing.join("`, `")).into());
             }
         }
     }

@@ -1,0 +1,234 @@
+//! Status events, as OPA sends them to its status API (`POST /status`): what is active in this Envoy, and what keeps
+//! something newer from it.
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    config::Resource,
+    delivery::{FetchError, Schedule},
+    timestamp::Timestamp,
+};
+
+/// What is known of one bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BundleStatus {
+    /// The bundle's name.
+    pub name: String,
+    /// The revision that is active.
+    pub active_revision: Option<String>,
+    /// Its size as received, in bytes.
+    pub size: Option<usize>,
+    /// When it was asked for last.
+    pub last_request: Option<Timestamp>,
+    /// When that was answered last, with a bundle or that there is nothing newer.
+    pub last_successful_request: Option<Timestamp>,
+    /// When a bundle came last.
+    pub last_successful_download: Option<Timestamp>,
+    /// When one became active last.
+    pub last_successful_activation: Option<Timestamp>,
+    /// What keeps a newer one from being active.
+    pub problem: Option<Problem>,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Everything that is wrong, a line each.
+    pub text: String,
+    /// What the server answered, where that is what is wrong.
+    pub http_code: Option<u16>,
+}
+
+/// What one event tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The platform's bundles.
+    pub bundles: Vec<BundleStatus>,
+    /// Whether a policy of theirs is active.
+    pub is_active: bool,
+    /// How many tenants this Envoy knows.
+    pub tenants: usize,
+    /// Those whose policies are not as their server has them.
+    pub failing_tenants: Vec<BundleStatus>,
+}
+
+/// Sends the newest event when something has changed, and now and then.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    resource: Resource,
+    labels: BTreeMap<String, String>,
+    schedule: Schedule,
+    has_changed: bool,
+    last_millis: i64,
+    call: Option<(u32, i64)>,
+}
+
+/// Changes come at least so far apart, so that what flaps does not flood.
+const APART_MILLIS: i64 = 1_000;
+/// How long after its timeout an answer is waited for before it is given up.
+const GRACE_MILLIS: i64 = 5_000;
+/// What an event holds at most: bytes of a message, lines of it, and tenants.
+const MAX_MESSAGE: usize = 8 << 10;
+const MAX_ERRORS: usize = 100;
+const MAX_TENANTS: usize = 100;
+/// OPA's for what has never been.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+// === impl Problem ===
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self { text, http_code: None }
+    }
+}
+
+impl From<&FetchError> for Problem {
+    fn from(error: &FetchError) -> Self {
+        Self { text: error.to_string(), http_code: error.http_code() }
+    }
+}
+
+// === impl BundleStatus ===
+
+impl BundleStatus {
+    fn to_json(&self) -> Value {
+        let instant = |when: Option<Timestamp>| when.map_or_else(|| NEVER.to_owned(), Timestamp::to_rfc3339);
+        let mut fields = Map::from_iter([
+            ("name".to_owned(), json!(self.name)),
+            ("type".to_owned(), json!("snapshot")),
+            ("last_request".to_owned(), json!(instant(self.last_request))),
+            ("last_successful_request".to_owned(), json!(instant(self.last_successful_request))),
+            ("last_successful_download".to_owned(), json!(instant(self.last_successful_download))),
+            ("last_successful_activation".to_owned(), json!(instant(self.last_successful_activation))),
+        ]);
+        if let Some(revision) = &self.active_revision {
+            fields.insert("active_revision".to_owned(), json!(revision));
+        }
+        if let Some(size) = self.size {
+            fields.insert("size".to_owned(), json!(size));
+        }
+        if let Some(Problem { text, http_code }) = &self.problem {
+            let errors: Vec<Value> =
+                text.lines().take(MAX_ERRORS).map(|line| json!({"message": shortened(line)})).collect();
+            fields.insert("code".to_owned(), json!("bundle_error"));
+            fields.insert("message".to_owned(), json!(shortened(text)));
+            fields.insert("errors".to_owned(), Value::Array(errors));
+            if let Some(code) = http_code {
+                fields.insert("http_code".to_owned(), json!(code));
+            }
+        }
+        Value::Object(fields)
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(MAX_MESSAGE);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    /// The first event is due at once. `id` is that of the Envoy.
+    pub fn new(resource: Resource, labels: &BTreeMap<String, String>, id: &str) -> Self {
+        let mut labels = labels.clone();
+        labels.insert("id".to_owned(), id.to_owned());
+        labels.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+        let schedule = Schedule::new(resource.polling);
+        Self { schedule, resource, labels, has_changed: true, last_millis: i64::MIN, call: None }
+    }
+
+    /// The cluster of the server.
+    pub fn cluster(&self) -> &str {
+        &self.resource.cluster
+    }
+
+    /// How long the server may take.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.resource.timeout_millis)
+    }
+
+    /// Something is otherwise than in the last event.
+    pub fn note_change(&mut self) {
+        self.has_changed = true;
+    }
+
+    /// Whether it is time for an event. Only one is on its way at a time, and what came meanwhile is told by the next.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let now_millis = now.unix_millis();
+        let is_idle = self.call.is_none_or(|(_, given_up_at)| now_millis >= given_up_at);
+        let since = now_millis.saturating_sub(self.last_millis);
+        let may_tell = self.has_changed && !self.schedule.backs_off() && !(0..APART_MILLIS).contains(&since);
+        is_idle && (may_tell || self.schedule.is_due(now))
+    }
+
+    /// The headers of the request.
+    pub fn request(&self) -> Vec<(&str, Cow<'_, str>)> {
+        let Resource { authority, path, headers, .. } = &self.resource;
+        let mut request = vec![
+            (":method", Cow::Borrowed("POST")),
+            (":path", Cow::Borrowed(path.as_str())),
+            (":authority", Cow::Borrowed(authority.as_str())),
+            ("user-agent", Cow::Borrowed(concat!("hexr-authz/", env!("CARGO_PKG_VERSION")))),
+            ("content-type", Cow::Borrowed("application/json")),
+        ];
+        request.extend(headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
+        request
+    }
+
+    /// The event.
+    pub fn event(&self, status: &Status) -> String {
+        let failing = status.failing_tenants.iter().take(MAX_TENANTS);
+        let bundles: Map<String, Value> = status
+            .bundles
+            .iter()
+            .chain(failing)
+            .map(|bundle| (bundle.name.clone(), bundle.to_json()))
+            .collect();
+        let state = if status.is_active { "OK" } else { "NOT_READY" };
+        let mut event = Map::from_iter([
+            ("labels".to_owned(), json!(self.labels)),
+            ("bundles".to_owned(), Value::Object(bundles)),
+            ("plugins".to_owned(), json!({"bundle": {"state": state}})),
+        ]);
+        if status.tenants > 0 {
+            let counts = json!({"known": status.tenants, "failing": status.failing_tenants.len()});
+            event.insert("tenants".to_owned(), counts);
+        }
+        Value::Object(event).to_string()
+    }
+
+    /// An event was sent, and its answer comes under `token`.
+    pub fn sent(&mut self, token: u32, now: Timestamp) {
+        let timeout = i64::try_from(self.resource.timeout_millis).unwrap_or(i64::MAX);
+        let now_millis = now.unix_millis();
+        self.call = Some((token, now_millis.saturating_add(timeout).saturating_add(GRACE_MILLIS)));
+        (self.has_changed, self.last_millis) = (false, now_millis);
+    }
+
+    /// It could not be sent, or the server did not take it: it is sent again, as it is then, after a backoff.
+    pub fn failed(&mut self, now: Timestamp, random: u64) {
+        self.call = None;
+        self.has_changed = true;
+        self.schedule.failed(now, random);
+    }
+
+    /// The server took it.
+    pub fn succeeded(&mut self, now: Timestamp, random: u64) {
+        self.call = None;
+        self.schedule.succeeded(now, random);
+    }
+
+    /// Whether an answer under `token` is to an event.
+    pub fn expects(&self, token: u32) -> bool {
+        self.call.is_some_and(|(of_call, _)| of_call == token)
+    }
+}
+
+#[cfg(test)]
+mod tests;
