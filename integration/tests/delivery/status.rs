@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration::{
+    bundles::unchecked,
     eventually::eventually,
     scripted_server::{Script, ScriptedServer},
     stack::{PATIENCE, Stack},
@@ -66,7 +67,7 @@ async fn what_is_active_and_what_is_wrong() -> Result<()> {
 
     // Each thing that is wrong is told, and nothing of what is active changes.
     for (script, code, message) in [
-        (Script::module("package hexr.authz\nallow if {", "broken")?, None, "authz.rego:"),
+        (Script::body(200, unchecked("package hexr.authz\nallow if {")?), None, "authz.rego:2:11: "),
         (Script::body(500, ""), Some(500), "the bundle server answered 500"),
         (Script::body(200, "<html>"), None, "this is not a gzip tarball"),
         (Script::body(404, ""), Some(404), "the bundle server answered 404"),
