@@ -92,7 +92,13 @@ fn install_wasm_target() -> Result<()> {
 /// Runs cargo, with its progress on the terminal, and finds what it made by the end of the file's name.
 fn build(arguments: &[&str], ending: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What cargo told this program of its own package is not about the one to be built, and makes build scripts that look at
+    // it run again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_a_package(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    let output = command
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
         .current_dir(repository())
@@ -111,4 +117,11 @@ fn build(arguments: &[&str], ending: &str) -> Result<PathBuf> {
     files
         .rfind(|file| file.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending)))
         .with_context(|| format!("`cargo {}` made no file `{ending}`", arguments.join(" ")))
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+        .iter()
+        .any(|beginning| variable.starts_with(beginning))
+        || variable == "OUT_DIR"
 }
