@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use integration::{
     bundles::unchecked,
+    envoy_config::set,
     eventually::eventually,
     scripted_server::{Script, ScriptedServer},
     stack::{PATIENCE, Stack},
@@ -21,7 +22,8 @@ async fn start(server: &ScriptedServer) -> Result<Stack> {
         config.with_filter_config(|config| {
             config["status"] = json!({"service": "bundles", "partition_name": "agents"});
             config["labels"] = json!({"region": "eu-1"});
-            config["bundles"]["authz"]["polling"] = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+            let polling = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+            set(config, "/bundles/authz", "polling", polling);
         })
     })
     .await
