@@ -214,10 +214,18 @@ async fn starts_with(launcher: &dyn Fn(&Path) -> Result<Command>) -> Result<()> 
     let envoy = Envoy::start_by(command, &foundation.path("envoy")).await?;
     let svid = foundation.authority.svid(&["spiffe://hexr.cloud/agent/acme-corp/content-crew/researcher"])?;
     let agent = integration::agent::Agent::new(envoy.agents(), &foundation.authority, Some(&svid))?;
-    eventually(PATIENCE, "an allowed query", async || {
-        let answer =
-            agent.send("POST", "bigquery.googleapis.com", "/bigquery/v2/projects/p/queries").await.ok()?;
-        (answer.status == 200).then_some(())
+    eventually(PATIENCE, "an allowed query at every worker", async || {
+        // Connections are spread over the workers.
+        for _ in 0..8 {
+            let answer = agent
+                .send("POST", "bigquery.googleapis.com", "/bigquery/v2/projects/p/queries")
+                .await
+                .ok()?;
+            if answer.status != 200 {
+                return None;
+            }
+        }
+        Some(())
     })
     .await?;
     let answer = agent.send("PUT", "s3.eu-central-1.amazonaws.com", "/bucket/key").await?;
