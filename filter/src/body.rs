@@ -8,11 +8,18 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use hexr_authz_core::{body::Body, timestamp::Timestamp};
 
-use crate::host::{self, HostError};
+use crate::{
+    host::{self, HostError},
+    http::Admitted,
+};
 
 /// The requests of one worker that wait, by their contexts.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(RefCell<BTreeMap<u32, Wait>>);
+pub(crate) struct Waiting {
+    waiting: RefCell<BTreeMap<u32, Wait>>,
+    /// Those that were admitted on a tick, until a callback of theirs hears of it.
+    admitted: RefCell<BTreeMap<u32, Admitted>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Wait {
@@ -35,19 +42,19 @@ impl Waiting {
     /// Has a request wait.
     pub(crate) fn begin(&self, context: u32, now: Timestamp, millis: u64) -> Result<(), HostError> {
         let ends_at = now.unix_millis().saturating_add(i64::try_from(millis).unwrap_or(i64::MAX));
-        let mut waiting = self.0.try_borrow_mut().map_err(|_| HostError::NotFound)?;
+        let mut waiting = self.waiting.try_borrow_mut().map_err(|_| HostError::NotFound)?;
         waiting.insert(context, Wait { ends_at, bytes: 0 });
         Ok(())
     }
 
     /// Whether a request waits.
     pub(crate) fn holds(&self, context: u32) -> bool {
-        self.0.try_borrow().is_ok_and(|waiting| waiting.contains_key(&context))
+        self.waiting.try_borrow().is_ok_and(|waiting| waiting.contains_key(&context))
     }
 
     /// Notes how much of a body has come.
     pub(crate) fn note(&self, context: u32, bytes: usize) {
-        let Ok(mut waiting) = self.0.try_borrow_mut() else { return };
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else { return };
         if let Some(wait) = waiting.get_mut(&context) {
             wait.bytes = bytes;
         }
@@ -69,17 +76,30 @@ impl Waiting {
 
     /// Ends the wait of a request, whatever has come.
     fn forget(&self, context: u32) -> Option<Wait> {
-        self.0.try_borrow_mut().ok()?.remove(&context)
+        self.waiting.try_borrow_mut().ok()?.remove(&context)
     }
 
     /// Ends the wait of a request that is no more.
     pub(crate) fn drop(&self, context: u32) {
         let _ = self.forget(context);
+        let _ = self.take_admitted(context);
+    }
+
+    /// Notes that a request was admitted on a tick, though not all of it has come.
+    pub(crate) fn admit(&self, context: u32, admitted: Admitted) -> Result<(), HostError> {
+        let mut all = self.admitted.try_borrow_mut().map_err(|_| HostError::NotFound)?;
+        all.insert(context, admitted);
+        Ok(())
+    }
+
+    /// Whether a request was admitted on a tick.
+    pub(crate) fn take_admitted(&self, context: u32) -> Option<Admitted> {
+        self.admitted.try_borrow_mut().ok()?.remove(&context)
     }
 
     /// Ends the wait of all requests that have waited too long.
     pub(crate) fn overdue(&self, now: Timestamp) -> Vec<u32> {
-        let Ok(mut waiting) = self.0.try_borrow_mut() else { return Vec::new() };
+        let Ok(mut waiting) = self.waiting.try_borrow_mut() else { return Vec::new() };
         let overdue = |wait: &Wait| wait.ends_at <= now.unix_millis();
         let contexts =
             waiting.iter().filter(|(_, wait)| overdue(wait)).map(|(context, _)| *context).collect();

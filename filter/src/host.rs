@@ -53,6 +53,7 @@ pub(crate) struct LocalResponse<'a> {
     pub(crate) body: &'a [u8],
 }
 
+const HTTP_REQUEST_STREAM: u32 = 0;
 const HTTP_REQUEST_BODY: u32 = 0;
 const HTTP_REQUEST_HEADERS: u32 = 0;
 const HTTP_REQUEST_TRAILERS: u32 = 1;
@@ -79,6 +80,7 @@ unsafe extern "C" {
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_get_buffer_bytes(
         kind: u32,
         start: usize,
@@ -116,6 +118,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_done() -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -174,11 +177,11 @@ pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostErr
     Ok(id)
 }
 
-/// Adds one to a counter.
+/// Adds to a counter.
 #[expect(unsafe_code, reason = "host call")]
-pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
+pub(crate) fn add_to_metric(id: u32, count: i64) -> Result<(), HostError> {
     // SAFETY: takes numbers only.
-    checked(unsafe { proxy_increment_metric(id, 1) })
+    checked(unsafe { proxy_increment_metric(id, count) })
 }
 
 /// Records a value of a histogram.
@@ -210,6 +213,13 @@ pub(crate) fn set_tick_period(period: Duration) -> Result<(), HostError> {
     let millis = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: takes a number.
     checked(unsafe { proxy_set_tick_period_milliseconds(millis) })
+}
+
+/// Lets a request go on that a callback has paused, with what Envoy holds back of it.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn continue_request() -> Result<(), HostError> {
+    // SAFETY: takes a number.
+    checked(unsafe { proxy_continue_stream(HTTP_REQUEST_STREAM) })
 }
 
 /// Makes the calls that follow, up to the end of this callback, about another request.
@@ -338,7 +348,14 @@ pub(crate) fn set_shared_data(key: &str, value: &[u8], cas: Option<u32>) -> Resu
     })
 }
 
-/// Sends a `GET` to a cluster. The answer comes as `on_http_call_response` with the returned token.
+/// Tells Envoy that a root context which was not done when it was to end is done now.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn done() -> Result<(), HostError> {
+    // SAFETY: takes nothing.
+    checked(unsafe { proxy_done() })
+}
+
+/// Sends a request to a cluster. The answer comes as `on_http_call_response` with the returned token.
 pub(crate) fn dispatch_http_call(
     cluster: &str,
     headers: Vec<(&str, &str)>,

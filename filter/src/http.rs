@@ -1,14 +1,17 @@
 //! One request: collect, let the core decide, then admit or refuse.
 
-use std::{cell::OnceCell, rc::Rc};
+use std::{cell::OnceCell, rc::Rc, time::Duration};
 
 use hexr_authz_core::{
     body::Body,
     catalog::Addressee,
-    decision::{Decision, DecisionId, Permit, Refusal},
+    decision::{Decision, DecisionId, Permit, Refusal, Waiver},
+    decision_log::Entry,
+    identity::Peer,
     policy::{Author, Consent, Header, Moment},
     reply::Reply,
     request::{Request, is_reserved},
+    timestamp::Timestamp,
 };
 use proxy_wasm::{
     traits::{Context, HttpContext},
@@ -17,7 +20,7 @@ use proxy_wasm::{
 
 use crate::{
     audit_log::SharedData,
-    host::{self, HostError, Level, LocalResponse},
+    host::{self, HeaderMap, HostError, Level, LocalResponse},
     response,
     worker::Worker,
 };
@@ -31,9 +34,9 @@ pub(crate) struct Stream {
     additions: Vec<Header>,
 }
 
-/// Evidence that this request was admitted. Only [`admit`] makes one, of a permit.
-#[derive(Clone, Copy)]
-struct Admitted(());
+/// Evidence that this request was admitted. Only [`admit`] makes one of a permit, and [`waive`] of a waiver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted(());
 
 impl Context for Stream {}
 
@@ -43,7 +46,7 @@ impl HttpContext for Stream {
     }
 
     fn on_http_request_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
-        if let Some(admitted) = self.admitted {
+        if let Some(admitted) = self.admitted() {
             return go_on(admitted);
         }
         let waiting = self.worker.waiting();
@@ -58,12 +61,17 @@ impl HttpContext for Stream {
         if self.worker.waiting().holds(self.context) {
             self.settle_whole();
         }
-        let Some(admitted) = self.admitted else { return Action::Pause };
+        let Some(admitted) = self.admitted() else { return Action::Pause };
         match remove_reserved_trailers() {
             Ok(()) => go_on(admitted),
             // The head of the request may be upstream already; what must not follow it does not.
             Err(_) => abandon(),
         }
+    }
+
+    /// After the reply, so that no request waits for what is logged of it, or of one before it.
+    fn on_log(&mut self) {
+        self.worker.write_event();
     }
 
     /// Also called for the filter's own replies, to which nothing is added.
@@ -87,6 +95,14 @@ enum Judgement {
 impl Stream {
     pub(crate) fn new(worker: Rc<Worker>, context: u32) -> Self {
         Self { worker, context, admitted: None, additions: Vec::new() }
+    }
+
+    /// That the request was admitted, on one of its own callbacks or on a tick.
+    fn admitted(&mut self) -> Option<Admitted> {
+        if self.admitted.is_none() {
+            self.admitted = self.worker.waiting().take_admitted(self.context);
+        }
+        self.admitted
     }
 
     /// Decides by what has come. Without a decision the request waits, which only one that is still coming may.
@@ -148,8 +164,13 @@ pub(crate) fn refuse_overdue(worker: &Worker) {
         }
         match judge(worker, Body::TooLate) {
             Ok(Judgement::Answered) => {}
+            // Nothing is enforced: its body goes on as it comes.
+            Ok(Judgement::Admitted(admitted, _)) => {
+                let noted = worker.waiting().admit(context, admitted);
+                noted.and_then(|()| host::continue_request()).unwrap_or_else(|error| fail(worker, error));
+            }
             // What has waited once is refused for having waited; were it not, it must not wait for ever.
-            Ok(Judgement::Admitted(..) | Judgement::Waits) => fail(worker, HostError::NotFound),
+            Ok(Judgement::Waits) => fail(worker, HostError::NotFound),
             Err(error) => fail(worker, error),
         }
     }
@@ -180,7 +201,9 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
         }
     };
     let moment = Moment { now, seed: id.seed(), is_over: &is_over };
-    match authorizer.decide_derived(&peer, asked, moment, &SharedData, id) {
+    let decision = authorizer.decide_derived(&peer, asked, moment, &SharedData, id);
+    record(worker, &decision, &peer, request.as_ref().ok(), now);
+    match decision {
         Decision::Allow(permit) => {
             let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
             let admitted = admit(&permit, reserved)?;
@@ -195,6 +218,25 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
             refuse(&refusal, config.contact.as_deref(), &addressee);
             Ok(Judgement::Answered)
         }
+        Decision::Waive(waiver) => Ok(Judgement::Admitted(waive(&waiver, &headers)?, Vec::new())),
+    }
+}
+
+/// Counts a decision, and leaves an entry for the decision log.
+fn record(
+    worker: &Worker,
+    decision: &Decision<'_>,
+    peer: &Rc<Peer>,
+    request: Option<&Request<'_>>,
+    began: Timestamp,
+) {
+    let ended = host::now().unwrap_or(began);
+    worker.metrics().count(decision, began, ended);
+    let Some(mut log) = worker.log() else { return };
+    if log.wants(matches!(decision, Decision::Allow(_))) {
+        let nanos = ended.unix_nanos().saturating_sub(began.unix_nanos());
+        let took = Duration::from_nanos(u64::try_from(nanos).unwrap_or_default());
+        log.record(Entry::new(decision, peer, request, took));
     }
 }
 
@@ -202,6 +244,9 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
 fn fail(worker: &Worker, error: HostError) {
     let id = worker.decision_id().unwrap_or_else(|_| DecisionId::from_random([0; 16]));
     host::log(Level::Error, &format!("decision {id}: a host call failed: {error:?}"));
+    if let (Some(mut log), Ok(now)) = (worker.log(), host::now()) {
+        log.record(Entry::fault(id.clone(), now, "a host call failed"));
+    }
     reply(&id.fault("a host call failed"));
 }
 
@@ -236,6 +281,30 @@ fn admit(permit: &Permit<'_>, reserved_headers: &[&str]) -> Result<Admitted, Hos
     Ok(Admitted(()))
 }
 
+/// Lets a request go on that would be refused. Of the caller's own word for itself nothing is left, and what the exchange
+/// is told is what a certificate proves.
+fn waive(waiver: &Waiver<'_>, headers: &HeaderMap) -> Result<Admitted, HostError> {
+    for (name, _) in headers.iter().filter(|(name, _)| is_reserved(name)) {
+        host::remove_request_header(std::str::from_utf8(name).map_err(|_| HostError::NotFound)?)?;
+    }
+    for (name, value) in waiver.headers() {
+        host::replace_request_header(name, value)?;
+    }
+    for (name, value) in waiver.filter_state() {
+        let _ = host::set_filter_state(name, &value);
+    }
+    report_fault(waiver.refusal());
+    Ok(Admitted(()))
+}
+
+/// What the operator has to mend stands in Envoy's log.
+fn report_fault(refusal: &Refusal<'_>) {
+    if refusal.denial.is_fault() {
+        let Refusal { id, denial, .. } = refusal;
+        host::log(Level::Error, &format!("decision {id}: {}: {denial}", denial.reason().code()));
+    }
+}
+
 fn change_request(consent: &Consent) -> Result<(), HostError> {
     for headers in consent.request_headers.chunk_by(|one, other| one.name == other.name) {
         let Some((first, more)) = headers.split_first() else { continue };
@@ -268,10 +337,7 @@ fn refuse(refusal: &Refusal<'_>, contact: Option<&str>, addressee: &Addressee) {
     for (name, value) in refusal.filter_state() {
         let _ = host::set_filter_state(name, &value);
     }
-    if refusal.denial.is_fault() {
-        let Refusal { id, denial, .. } = refusal;
-        host::log(Level::Error, &format!("decision {id}: {}: {denial}", denial.reason().code()));
-    }
+    report_fault(refusal);
     reply(&Reply::new(refusal, contact, addressee));
 }
 

@@ -1,15 +1,17 @@
 //! Hexr Authz for Envoy: reads what a request brings, lets the core decide, and does what it decided.
 //!
 //! A request: [`http`] to the core's `Authorizer` and back. A policy: [`delivery`], on the ticks of [`root`]. The calls
-//! that rate limits count: [`audit_log`].
+//! that rate limits count: [`audit_log`]. What is told of decisions: [`decision_log`].
 //! Everything that touches Envoy goes through [`host`].
 
 mod audit_log;
 mod body;
+mod decision_log;
 mod delivery;
 mod host;
 mod http;
 mod metrics;
+mod post;
 mod response;
 mod root;
 mod worker;

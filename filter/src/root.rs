@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use hexr_authz_core::config::Config;
+use hexr_authz_core::{config::Config, decision::DecisionId, delivery::ID_KEY};
 use proxy_wasm::{
     traits::{Context, HttpContext, RootContext},
     types::ContextType,
@@ -10,10 +10,11 @@ use proxy_wasm::{
 
 use crate::{
     audit_log::Upkeep,
+    decision_log::{self, Uploads},
     delivery::{Delivery, PAUSE},
-    host::{self, Level},
+    host::{self, HostError, Level},
     http::{self, Stream},
-    metrics::Metrics,
+    metrics::{DecisionMetrics, LogMetrics, Metrics},
     worker::Worker,
 };
 
@@ -31,8 +32,10 @@ struct Configured {
     worker: Rc<Worker>,
     delivery: Option<Delivery>,
     audit_log: Upkeep,
+    uploads: Option<Uploads>,
     ticks: Ticks,
     metrics: Metrics,
+    is_ending: bool,
 }
 
 /// How often this thread ticks, and when the regular work was done last.
@@ -50,12 +53,27 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        if let Some(Configured { worker, delivery: Some(delivery), ticks, metrics, .. }) =
-            &mut self.configured
+        let Some(configured) = &mut self.configured else { return };
+        let Configured { worker, delivery, uploads, ticks, metrics, .. } = configured;
+        if let Some(uploads) = uploads
+            && uploads.on_response(token, num_headers, worker)
         {
+            return configured.end_if_done();
+        }
+        if let Some(delivery) = delivery {
             metrics.time(|| delivery.on_response(token, num_headers, body_size, worker));
             ticks.adapt(delivery.is_busy());
         }
+    }
+
+    /// The listener is drained, or Envoy ends: what the log holds is sent first.
+    fn on_done(&mut self) -> bool {
+        let Some(Configured { worker, uploads: Some(uploads), is_ending, .. }) = &mut self.configured else {
+            return true;
+        };
+        let is_done = uploads.is_done(worker);
+        *is_ending = !is_done;
+        is_done
     }
 }
 
@@ -76,9 +94,8 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let Some(Configured { worker, delivery, audit_log, ticks, metrics }) = &mut self.configured else {
-            return;
-        };
+        let Some(configured) = &mut self.configured else { return };
+        let Configured { worker, delivery, audit_log, uploads, ticks, metrics, .. } = configured;
         if let Some(delivery) = delivery {
             metrics.time(|| delivery.on_tick(worker));
             ticks.adapt(delivery.is_busy());
@@ -87,8 +104,12 @@ impl RootContext for Root {
             return;
         }
         audit_log.on_tick();
+        if let Some(uploads) = uploads {
+            uploads.on_tick(worker);
+        }
         // Comes last: what follows is about other requests.
         http::refuse_overdue(worker);
+        configured.end_if_done();
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
@@ -101,6 +122,20 @@ impl RootContext for Root {
 
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
+    }
+}
+
+// === impl Configured ===
+
+impl Configured {
+    /// Tells Envoy when nothing is waited for any more.
+    fn end_if_done(&mut self) {
+        if self.is_ending
+            && self.uploads.as_mut().is_none_or(|uploads| uploads.is_done(&self.worker))
+            && host::done().is_ok()
+        {
+            self.is_ending = false;
+        }
     }
 }
 
@@ -146,16 +181,38 @@ fn configure() -> Result<Configured, Vec<String>> {
     let config = Config::read(text, &host::environment)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let config = Rc::new(config);
-    let metrics = Metrics::define().map_err(|_| one("Envoy takes no metrics"))?;
-    let delivery = Delivery::new(&config, metrics).map_err(|_| one("Envoy's shared data is out of reach"))?;
-    let audit_log = Upkeep::new(config.audit_log).map_err(|_| one("Envoy's shared data is out of reach"))?;
-    let worker =
-        Rc::new(Worker::new(config, delivery.as_ref().map(|delivery| delivery.problem_key().to_owned())));
-    let mut configured = Configured { worker, delivery, audit_log, ticks: Ticks::default(), metrics };
+    let out_of_reach = |_: HostError| one("Envoy's shared data is out of reach");
+    let no_metrics = |_: HostError| one("Envoy takes no metrics");
+    let metrics = Metrics::define().map_err(no_metrics)?;
+    let decisions = DecisionMetrics::define().map_err(no_metrics)?;
+    let id = envoy_id().map_err(out_of_reach)?;
+    let delivery = Delivery::new(&config, &id, metrics).map_err(out_of_reach)?;
+    let audit_log = Upkeep::new(config.audit_log).map_err(out_of_reach)?;
+    let log = decision_log::of(&config, &id);
+    let uploads = match &log {
+        Some(_) => Some(Uploads::new(LogMetrics::define().map_err(no_metrics)?)),
+        None => None,
+    };
+    let problem_key = delivery.as_ref().map(|delivery| delivery.problem_key().to_owned());
+    let worker = Rc::new(Worker::new(config, problem_key, log, decisions));
+    let ticks = Ticks::default();
+    let mut configured =
+        Configured { worker, delivery, audit_log, uploads, ticks, metrics, is_ending: false };
     host::set_tick_period(TICK).map_err(|_| one("Envoy gives no ticks"))?;
     if let Some(delivery) = &mut configured.delivery {
         // A VM that was reloaded has no memory; without this it would refuse everything until its next tick.
         delivery.catch_up(&configured.worker);
     }
     Ok(configured)
+}
+
+/// The id of this Envoy, under which it tells of itself. Envoy configures one VM alone before all others, so that there is
+/// one id.
+fn envoy_id() -> Result<String, HostError> {
+    if matches!(host::shared_data(ID_KEY), Err(HostError::NotFound)) {
+        let mut random = [0; 16];
+        host::fill_random(&mut random)?;
+        host::set_shared_data(ID_KEY, DecisionId::from_random(random).as_str().as_bytes(), None)?;
+    }
+    Ok(String::from_utf8_lossy(&host::shared_data(ID_KEY)?.value).into_owned())
 }

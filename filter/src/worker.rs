@@ -1,7 +1,7 @@
 //! What the requests of one worker share.
 
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, Ref, RefCell, RefMut},
     collections::BTreeSet,
     num::NonZeroUsize,
     rc::Rc,
@@ -11,6 +11,7 @@ use hexr_authz_core::{
     authorizer::{ActivePolicy, Authorizer},
     config::Config,
     decision::DecisionId,
+    decision_log::DecisionLog,
     identity::Peer,
     policy::Policy,
     tenant::{TenantKey, TenantState, Tenants},
@@ -20,6 +21,7 @@ use lru::LruCache;
 use crate::{
     body::Waiting,
     host::{self, HostError},
+    metrics::DecisionMetrics,
 };
 
 /// How many certificates a worker remembers.
@@ -43,12 +45,19 @@ pub(crate) struct Worker {
     served: Cell<bool>,
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     problem_key: Option<String>,
+    log: Option<RefCell<DecisionLog>>,
+    metrics: DecisionMetrics,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    pub(crate) fn new(config: Rc<Config>, problem_key: Option<String>) -> Self {
+    pub(crate) fn new(
+        config: Rc<Config>,
+        problem_key: Option<String>,
+        log: Option<DecisionLog>,
+        metrics: DecisionMetrics,
+    ) -> Self {
         Self {
             authorizer: RefCell::new(Authorizer::new(config)),
             peers: RefCell::new(LruCache::new(MAX_PEERS)),
@@ -58,6 +67,8 @@ impl Worker {
             retired: RefCell::default(),
             served: Cell::new(false),
             problem_key,
+            log: log.map(RefCell::new),
+            metrics,
         }
     }
 
@@ -160,6 +171,22 @@ impl Worker {
             random.extend(bytes);
         }
         random.pop().map(DecisionId::from_random).ok_or(HostError::NotFound)
+    }
+
+    /// The decision log, where there is one.
+    pub(crate) fn log(&self) -> Option<RefMut<'_, DecisionLog>> {
+        self.log.as_ref()?.try_borrow_mut().ok()
+    }
+
+    /// What is counted of decisions.
+    pub(crate) fn metrics(&self) -> &DecisionMetrics {
+        &self.metrics
+    }
+
+    /// Writes one event of the decision log; says whether there was one to write.
+    pub(crate) fn write_event(&self) -> bool {
+        let (Some(mut log), Some(authorizer)) = (self.log(), self.authorizer()) else { return false };
+        log.write_one(authorizer.active().map(|active| &*active.policy))
     }
 
     /// Why there is no policy, as far as any worker knows.

@@ -38,11 +38,25 @@ impl Envoy {
     /// # Errors
     /// When it refuses the configuration or does not start; the error has its log.
     pub async fn start(config: &EnvoyConfig, workers: u32, folder: &Path) -> Result<Self> {
+        Self::start_with(config, workers, folder, &[]).await
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Errors
+    /// When it does not start; the error has its log.
+    pub async fn start_with(
+        config: &EnvoyConfig,
+        workers: u32,
+        folder: &Path,
+        further: &[&str],
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let config_path = folder.join("envoy.json");
         fs::write(&config_path, serde_json::to_string_pretty(config.document())?)?;
         let mut command = Command::new(envoy_binary::find()?);
         command.arg("--config-path").arg(&config_path).args(["--concurrency", &workers.to_string()]);
+        command.args(further);
         Self::start_by(command, folder).await
     }
 

@@ -136,6 +136,35 @@ impl EnvoyConfig {
         Ok(self)
     }
 
+    /// Moves the listener into a file that Envoy watches.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn with_listener_in(mut self, file: &Path) -> Result<Self> {
+        self.write_listener(file)?;
+        self.at("/static_resources/listeners")?.as_array_mut().context("listeners")?.clear();
+        let document = self.at("")?.as_object_mut().context("a configuration")?;
+        document.insert("node".to_owned(), json!({"id": "test", "cluster": "test"}));
+        let source = json!({"resource_api_version": "V3", "path_config_source": {"path": file}});
+        document.insert("dynamic_resources".to_owned(), json!({"lds_config": source}));
+        Ok(self)
+    }
+
+    /// Writes the listener into such a file. Envoy takes it up when it is moved into place.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_listener(&self, file: &Path) -> Result<()> {
+        let mut listener =
+            self.document().pointer("/static_resources/listeners/0").context("a listener")?.clone();
+        let fields = listener.as_object_mut().context("a listener")?;
+        fields.insert("@type".to_owned(), json!("type.googleapis.com/envoy.config.listener.v3.Listener"));
+        let next = file.with_extension("next");
+        std::fs::write(&next, json!({"resources": [listener]}).to_string())?;
+        std::fs::rename(&next, file)?;
+        Ok(())
+    }
+
     /// Sends the requests of a cluster to `address`.
     ///
     /// # Errors

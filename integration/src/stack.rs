@@ -148,7 +148,15 @@ impl Foundation {
     /// # Errors
     /// When it does not start.
     pub async fn start(self, config: &EnvoyConfig, workers: u32) -> Result<Stack> {
-        let envoy = Envoy::start(config, workers, &self.path("envoy")).await?;
+        self.start_with(config, workers, &[]).await
+    }
+
+    /// Starts Envoy with further arguments.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_with(self, config: &EnvoyConfig, workers: u32, further: &[&str]) -> Result<Stack> {
+        let envoy = Envoy::start_with(config, workers, &self.path("envoy"), further).await?;
         Ok(Stack { envoy, exchange: self.exchange, authority: self.authority, folder: self.folder })
     }
 }

@@ -1,12 +1,13 @@
-//! One decision, from what a request brings to a [`Decision`]. This is the only place that makes a [`Permit`].
+//! One decision, from what a request brings to a [`Decision`]. This is the only place that makes a [`Permit`], or a
+//! [`Waiver`].
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use crate::{
     audit_log::{Calls, Ledger},
     catalog::{Derivation, Derived, Operation},
     config::Config,
-    decision::{Decision, DecisionId, Permit, Refusal},
+    decision::{Decision, DecisionId, Grounds, Mode, Permit, Refusal, Waiver},
     denial::Denial,
     identity::{Identity, Peer},
     policy::{Consent, FurtherFields, Moment, Policy},
@@ -30,6 +31,8 @@ pub struct ActivePolicy {
     pub policy: Rc<Policy>,
     /// The bundle's revision, or `embedded`.
     pub revision: String,
+    /// The names of its bundles, and their revisions; shared with what is told of each decision.
+    pub bundles: Rc<[(String, String)]>,
 }
 
 /// The revision under which the configuration's own policy is reported.
@@ -40,10 +43,11 @@ const EMBEDDED: &str = "embedded";
 impl Authorizer {
     /// Starts with the configuration's own policy, or with none.
     pub fn new(config: Rc<Config>) -> Self {
-        let active = config
-            .embedded_policy
-            .as_ref()
-            .map(|policy| ActivePolicy { policy: Rc::clone(policy), revision: EMBEDDED.to_owned() });
+        let active = config.embedded_policy.as_ref().map(|policy| ActivePolicy {
+            policy: Rc::clone(policy),
+            revision: EMBEDDED.to_owned(),
+            bundles: Rc::default(),
+        });
         let tenants =
             config.tenants.as_ref().map(|source| Tenants::new(source.on_missing, source.most_in_memory));
         Self { config, active, tenants }
@@ -103,7 +107,8 @@ impl Authorizer {
     ) -> Decision<'a> {
         let operation = asked.as_ref().ok().and_then(|(_, derivation)| derivation.operation());
         let identity = peer.at(moment.now);
-        let revision = self.active.as_ref().map_or("", |active| active.revision.as_str());
+        let mut grounds =
+            Grounds { at: moment.now, active: self.active.as_ref(), further: FurtherFields::default() };
         let judged = identity.clone().and_then(|identity| {
             let (request, derivation) = asked?;
             let derived = self.config.catalog.admit(derivation, request)?;
@@ -115,20 +120,29 @@ impl Authorizer {
             let further = policies.further(&derived, request)?;
             let operation = &derived.operation;
             let consent = if policies.count_calls() {
-                self.config.audit_log.settle(identity, operation, ledger, |calls, now| {
+                let at = Cell::new(moment.now);
+                let consent = self.config.audit_log.settle(identity, operation, ledger, |calls, now| {
+                    at.set(now);
                     policies.allow(identity, operation, &further, Moment { now, ..moment }, calls)
-                })?
+                });
+                grounds.at = at.get();
+                consent
             } else {
-                policies.allow(identity, operation, &further, moment, Calls::none())?
+                policies.allow(identity, operation, &further, moment, Calls::none())
             };
-            Ok((identity, derived.operation, consent))
+            grounds.further = further.platform;
+            Ok((identity, derived.operation, consent?))
         });
         match judged {
             Ok((identity, operation, consent)) => {
-                Decision::Allow(Permit::new(id, identity, operation, revision, consent))
+                Decision::Allow(Permit::new(id, identity, operation, consent, grounds))
             }
             Err(denial) => {
-                Decision::Deny(Refusal { id, denial, identity: identity.ok(), operation, revision })
+                let refusal = Refusal { id, denial, identity: identity.ok(), operation, grounds };
+                match self.config.mode {
+                    Mode::Enforce => Decision::Deny(refusal),
+                    Mode::Shadow => Decision::Waive(Waiver::new(refusal)),
+                }
             }
         }
     }

@@ -3,10 +3,12 @@
 use std::{borrow::Cow, fmt};
 
 use crate::{
+    authorizer::ActivePolicy,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
-    policy::{Consent, Header, Remarks},
+    policy::{Consent, FurtherFields, Header, Remarks},
+    timestamp::Timestamp,
 };
 
 /// Allow or deny. Everything that leads to a reply matches it exhaustively.
@@ -16,6 +18,26 @@ pub enum Decision<'a> {
     Allow(Permit<'a>),
     /// The request is refused.
     Deny(Refusal<'a>),
+    /// The request would be refused, and goes on because the configuration enforces nothing.
+    Waive(Waiver<'a>),
+}
+
+/// Evidence that a refusal is not enforced. Only [`crate::authorizer::Authorizer::decide`] makes one, in
+/// [`Mode::Shadow`].
+#[must_use]
+#[derive(Debug)]
+pub struct Waiver<'a> {
+    refusal: Refusal<'a>,
+}
+
+/// What becomes of a refusal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The request is refused.
+    #[default]
+    Enforce,
+    /// It goes on, and what would have become of it is told: for a first rollout.
+    Shadow,
 }
 
 /// Evidence that the policy allowed this request. Only [`crate::authorizer::Authorizer::decide`] makes one.
@@ -25,8 +47,8 @@ pub struct Permit<'a> {
     id: DecisionId,
     identity: &'a Identity,
     operation: Operation,
-    revision: &'a str,
     consent: Consent,
+    grounds: Grounds<'a>,
 }
 
 /// A refused request, and what is known of it.
@@ -40,8 +62,19 @@ pub struct Refusal<'a> {
     pub identity: Option<&'a Identity>,
     /// What for, where the request could be read.
     pub operation: Option<Operation>,
-    /// The revision of the active policy; empty without one.
-    pub revision: &'a str,
+    /// By what it was decided.
+    pub grounds: Grounds<'a>,
+}
+
+/// By what a request was decided.
+#[derive(Debug)]
+pub struct Grounds<'a> {
+    /// The instant: what `time.now_ns()` answered.
+    pub at: Timestamp,
+    /// The active policy; nothing without one.
+    pub active: Option<&'a ActivePolicy>,
+    /// What the policy was told beyond the seven fields; nothing where it was not asked.
+    pub further: FurtherFields,
 }
 
 /// The id under which a decision stands in replies, logs and headers: a UUID, version 4.
@@ -51,6 +84,20 @@ pub struct DecisionId(String);
 /// The name of a value in the request's filter state, below `wasm.`, and the value.
 pub type FilterState<'a> = (&'static str, Cow<'a, str>);
 
+// === impl Grounds ===
+
+impl<'a> Grounds<'a> {
+    /// Those of a refusal that nothing was asked for.
+    pub(crate) fn none() -> Self {
+        Self { at: Timestamp::from_unix_nanos(0), active: None, further: FurtherFields::default() }
+    }
+
+    /// The revision of the active policy; empty without one.
+    pub fn revision(&self) -> &'a str {
+        self.active.map_or("", |active| active.revision.as_str())
+    }
+}
+
 // === impl Permit ===
 
 impl<'a> Permit<'a> {
@@ -58,23 +105,17 @@ impl<'a> Permit<'a> {
         id: DecisionId,
         identity: &'a Identity,
         operation: Operation,
-        revision: &'a str,
         consent: Consent,
+        grounds: Grounds<'a>,
     ) -> Self {
-        Self { id, identity, operation, revision, consent }
+        Self { id, identity, operation, consent, grounds }
     }
 
     /// What the credential exchange is told, as headers of the forwarded request.
     pub fn headers(&self) -> [(&'static str, &str); 7] {
-        [
-            ("x-hexr-spiffe-id", self.identity.spiffe_id()),
-            ("x-hexr-tenant", self.identity.tenant()),
-            ("x-hexr-agent", self.identity.agent()),
-            ("x-hexr-role", self.identity.role()),
-            ("x-hexr-service", self.operation.service()),
-            ("x-hexr-action", self.operation.action()),
-            ("x-hexr-decision-id", self.id.as_str()),
-        ]
+        let [spiffe_id, tenant, agent, role] = identity_headers(self.identity);
+        let [service, action] = operation_headers(&self.operation);
+        [spiffe_id, tenant, agent, role, service, action, ("x-hexr-decision-id", self.id.as_str())]
     }
 
     /// What access logs are told, as filter state `wasm.hexr_authz.*`.
@@ -83,10 +124,30 @@ impl<'a> Permit<'a> {
             ("hexr_authz.decision", "allow"),
             ("hexr_authz.service", self.operation.service()),
             ("hexr_authz.action", self.operation.action()),
-            ("hexr_authz.revision", self.revision),
+            ("hexr_authz.revision", self.grounds.revision()),
             ("hexr_authz.decision_id", self.id.as_str()),
         ];
         filter_state(facts, Some(&self.consent.remarks), &self.id)
+    }
+
+    /// The decision's id.
+    pub fn id(&self) -> &DecisionId {
+        &self.id
+    }
+
+    /// Who is allowed it.
+    pub fn identity(&self) -> &'a Identity {
+        self.identity
+    }
+
+    /// What is allowed.
+    pub fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
+    /// By what it was decided.
+    pub fn grounds(&self) -> &Grounds<'a> {
+        &self.grounds
     }
 
     /// What the policy wants of the request and its response.
@@ -110,11 +171,56 @@ impl Refusal<'_> {
             ("hexr_authz.reason", self.denial.reason().code()),
             ("hexr_authz.service", self.operation.as_ref().map_or("", Operation::service)),
             ("hexr_authz.action", self.operation.as_ref().map_or("", Operation::action)),
-            ("hexr_authz.revision", self.revision),
+            ("hexr_authz.revision", self.grounds.revision()),
             ("hexr_authz.decision_id", self.id.as_str()),
         ];
         filter_state(facts, self.denial.rejection().map(|rejection| &rejection.remarks), &self.id)
     }
+}
+
+// === impl Waiver ===
+
+impl<'a> Waiver<'a> {
+    pub(crate) fn new(refusal: Refusal<'a>) -> Self {
+        Self { refusal }
+    }
+
+    /// What would have been.
+    pub fn refusal(&self) -> &Refusal<'a> {
+        &self.refusal
+    }
+
+    /// What the credential exchange is told, as headers of the forwarded request: nothing of whom no certificate proves.
+    pub fn headers(&self) -> Vec<(&'static str, &str)> {
+        let Refusal { id, identity: Some(identity), operation, .. } = &self.refusal else {
+            return Vec::new();
+        };
+        let mut headers = identity_headers(identity).to_vec();
+        if let Some(operation) = operation {
+            headers.extend(operation_headers(operation));
+        }
+        headers.push(("x-hexr-decision-id", id.as_str()));
+        headers
+    }
+
+    /// What access logs are told: the true decision, and that it was not enforced.
+    pub fn filter_state(&self) -> impl Iterator<Item = FilterState<'_>> {
+        let mode = ("hexr_authz.mode", Cow::Borrowed("shadow"));
+        self.refusal.filter_state().chain([mode])
+    }
+}
+
+fn identity_headers(identity: &Identity) -> [(&'static str, &str); 4] {
+    [
+        ("x-hexr-spiffe-id", identity.spiffe_id()),
+        ("x-hexr-tenant", identity.tenant()),
+        ("x-hexr-agent", identity.agent()),
+        ("x-hexr-role", identity.role()),
+    ]
+}
+
+fn operation_headers(operation: &Operation) -> [(&'static str, &str); 2] {
+    [("x-hexr-service", operation.service()), ("x-hexr-action", operation.action())]
 }
 
 /// The facts of a decision, and what the policy told beside it.

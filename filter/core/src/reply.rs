@@ -9,7 +9,7 @@ use serde::Serialize;
 use self::native::native;
 use crate::{
     catalog::Addressee,
-    decision::{DecisionId, Refusal},
+    decision::{DecisionId, Grounds, Refusal},
     denial::{Denial, Reason},
 };
 
@@ -184,7 +184,7 @@ impl DecisionId {
     /// The reply to a request that could not even be brought to a decision.
     pub fn fault(self, message: &str) -> Reply {
         let denial = Denial::InternalError(message.to_owned());
-        let refusal = Refusal { id: self, denial, identity: None, operation: None, revision: "" };
+        let refusal = Refusal { id: self, denial, identity: None, operation: None, grounds: Grounds::none() };
         Reply::new(&refusal, None, &Addressee::anyone())
     }
 }
@@ -196,7 +196,7 @@ mod tests {
 
     fn reply(denial: Denial) -> Reply {
         let id = DecisionId::from_random([0; 16]);
-        let refusal = Refusal { id, denial, identity: None, operation: None, revision: "" };
+        let refusal = Refusal { id, denial, identity: None, operation: None, grounds: Grounds::none() };
         Reply::new(&refusal, None, &Addressee::anyone())
     }
 

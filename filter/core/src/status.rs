@@ -1,13 +1,13 @@
 //! Status events, as OPA sends them to its status API (`POST /status`): what is active in this Envoy, and what keeps
 //! something newer from it.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     config::Resource,
-    delivery::{FetchError, Schedule},
+    delivery::{FetchError, Outbox},
     timestamp::Timestamp,
 };
 
@@ -54,21 +54,17 @@ pub struct Status {
     pub failing_tenants: Vec<BundleStatus>,
 }
 
-/// Sends the newest event when something has changed, and now and then.
+/// Tells the newest state when something has changed, and now and then.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    resource: Resource,
+    outbox: Outbox,
     labels: BTreeMap<String, String>,
-    schedule: Schedule,
     has_changed: bool,
     last_millis: i64,
-    call: Option<(u32, i64)>,
 }
 
 /// Changes come at least so far apart, so that what flaps does not flood.
 const APART_MILLIS: i64 = 1_000;
-/// How long after its timeout an answer is waited for before it is given up.
-const GRACE_MILLIS: i64 = 5_000;
 /// What an event holds at most: bytes of a message, lines of it, and tenants.
 const MAX_MESSAGE: usize = 8 << 10;
 const MAX_ERRORS: usize = 100;
@@ -134,23 +130,14 @@ fn shortened(text: &str) -> &str {
 // === impl Reporter ===
 
 impl Reporter {
-    /// The first event is due at once. `id` is that of the Envoy.
-    pub fn new(resource: Resource, labels: &BTreeMap<String, String>, id: &str) -> Self {
-        let mut labels = labels.clone();
-        labels.insert("id".to_owned(), id.to_owned());
-        labels.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        let schedule = Schedule::new(resource.polling);
-        Self { schedule, resource, labels, has_changed: true, last_millis: i64::MIN, call: None }
+    /// The first event is due at once.
+    pub fn new(resource: Resource, labels: BTreeMap<String, String>) -> Self {
+        Self { outbox: Outbox::new(resource), labels, has_changed: true, last_millis: i64::MIN }
     }
 
-    /// The cluster of the server.
-    pub fn cluster(&self) -> &str {
-        &self.resource.cluster
-    }
-
-    /// How long the server may take.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.resource.timeout_millis)
+    /// Where events are posted.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
     }
 
     /// Something is otherwise than in the last event.
@@ -158,27 +145,11 @@ impl Reporter {
         self.has_changed = true;
     }
 
-    /// Whether it is time for an event. Only one is on its way at a time, and what came meanwhile is told by the next.
+    /// Whether it is time for an event. What comes while one is on its way is told by the next.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        let now_millis = now.unix_millis();
-        let is_idle = self.call.is_none_or(|(_, given_up_at)| now_millis >= given_up_at);
-        let since = now_millis.saturating_sub(self.last_millis);
-        let may_tell = self.has_changed && !self.schedule.backs_off() && !(0..APART_MILLIS).contains(&since);
-        is_idle && (may_tell || self.schedule.is_due(now))
-    }
-
-    /// The headers of the request.
-    pub fn request(&self) -> Vec<(&str, Cow<'_, str>)> {
-        let Resource { authority, path, headers, .. } = &self.resource;
-        let mut request = vec![
-            (":method", Cow::Borrowed("POST")),
-            (":path", Cow::Borrowed(path.as_str())),
-            (":authority", Cow::Borrowed(authority.as_str())),
-            ("user-agent", Cow::Borrowed(concat!("hexr-authz/", env!("CARGO_PKG_VERSION")))),
-            ("content-type", Cow::Borrowed("application/json")),
-        ];
-        request.extend(headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
-        request
+        let since = now.unix_millis().saturating_sub(self.last_millis);
+        let may_tell = self.has_changed && self.outbox.may_hurry(now) && !(0..APART_MILLIS).contains(&since);
+        may_tell || self.outbox.is_due(now)
     }
 
     /// The event.
@@ -203,31 +174,18 @@ impl Reporter {
         Value::Object(event).to_string()
     }
 
-    /// An event was sent, and its answer comes under `token`.
-    pub fn sent(&mut self, token: u32, now: Timestamp) {
-        let timeout = i64::try_from(self.resource.timeout_millis).unwrap_or(i64::MAX);
-        let now_millis = now.unix_millis();
-        self.call = Some((token, now_millis.saturating_add(timeout).saturating_add(GRACE_MILLIS)));
-        (self.has_changed, self.last_millis) = (false, now_millis);
+    /// An event was made, and is on its way.
+    pub fn told(&mut self, now: Timestamp) {
+        (self.has_changed, self.last_millis) = (false, now.unix_millis());
     }
+}
 
-    /// It could not be sent, or the server did not take it: it is sent again, as it is then, after a backoff.
-    pub fn failed(&mut self, now: Timestamp, random: u64) {
-        self.call = None;
-        self.has_changed = true;
-        self.schedule.failed(now, random);
-    }
-
-    /// The server took it.
-    pub fn succeeded(&mut self, now: Timestamp, random: u64) {
-        self.call = None;
-        self.schedule.succeeded(now, random);
-    }
-
-    /// Whether an answer under `token` is to an event.
-    pub fn expects(&self, token: u32) -> bool {
-        self.call.is_some_and(|(of_call, _)| of_call == token)
-    }
+/// What every event says of where it comes from: the operator's labels, the Envoy's `id`, and the filter's version.
+pub fn labels(own: &BTreeMap<String, String>, id: &str) -> BTreeMap<String, String> {
+    let mut labels = own.clone();
+    labels.insert("id".to_owned(), id.to_owned());
+    labels.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    labels
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl Timestamp {
     pub fn to_rfc3339(self) -> String {
         DateTime::from_timestamp_nanos(self.unix_nanos).to_rfc3339_opts(SecondsFormat::Secs, true)
     }
+
+    /// RFC 3339 in UTC with nanoseconds: `2026-01-15T10:30:00.000000001Z`.
+    pub fn to_rfc3339_nanos(self) -> String {
+        DateTime::from_timestamp_nanos(self.unix_nanos).to_rfc3339_opts(SecondsFormat::Nanos, true)
+    }
 }
 
 #[cfg(test)]

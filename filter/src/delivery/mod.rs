@@ -14,10 +14,9 @@ use std::rc::Rc;
 use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::Config,
-    decision::DecisionId,
-    delivery::{DeliveryKeys, Download, FetchError, ID_KEY, Lease, Terms},
+    delivery::{DeliveryKeys, Download, FetchError, Lease, Terms},
     pace::Slices,
-    status::{Problem, Reporter, Status},
+    status::{Problem, Reporter, Status, labels},
     timestamp::Timestamp,
 };
 
@@ -26,6 +25,7 @@ use self::{line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
     host::{self, HostError, Level},
     metrics::Metrics,
+    post,
     worker::Worker,
 };
 
@@ -52,7 +52,7 @@ impl Delivery {
     /// Prepares the shared data. Envoy cannot create a key if it is absent, but configures one VM alone before all
     /// others, so that the keys for compare-and-swap are there when two could race for them. Nothing where the
     /// configuration names no server.
-    pub(crate) fn new(config: &Rc<Config>, metrics: Metrics) -> Result<Option<Self>, HostError> {
+    pub(crate) fn new(config: &Rc<Config>, id: &str, metrics: Metrics) -> Result<Option<Self>, HostError> {
         if config.bundles.is_empty() && config.tenants.is_none() && config.status.is_none() {
             return Ok(None);
         }
@@ -63,12 +63,6 @@ impl Delivery {
                 host::set_shared_data(key, &[], None)?;
             }
         }
-        if matches!(host::shared_data(ID_KEY), Err(HostError::NotFound)) {
-            let mut random = [0; 16];
-            host::fill_random(&mut random)?;
-            host::set_shared_data(ID_KEY, DecisionId::from_random(random).to_string().as_bytes(), None)?;
-        }
-        let id = String::from_utf8_lossy(&host::shared_data(ID_KEY)?.value).into_owned();
         let mut me = [0; 16];
         host::fill_random(&mut me)?;
         let terms = Terms {
@@ -84,7 +78,10 @@ impl Delivery {
                 .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
                 .collect(),
             tenants: config.tenants.clone().map(|source| TenantLines::new(source, config, metrics)),
-            reporter: config.status.clone().map(|resource| Reporter::new(resource, &config.labels, &id)),
+            reporter: config
+                .status
+                .clone()
+                .map(|resource| Reporter::new(resource, labels(&config.labels, id))),
             untold: None,
             retiring: None,
             me,
@@ -137,8 +134,14 @@ impl Delivery {
                 Ok(fetched) => platform.receive(name, fetched, download.etag(), &self.slice),
                 Err(problem) => platform.report(name, Problem::from(&problem)),
             }
-        } else if let Some(reporter) = self.reporter.as_mut().filter(|reporter| reporter.expects(token)) {
-            let taken = fetch::reported(reporter, num_headers, now);
+        } else if let Some(outbox) = self.reporter.as_mut().map(Reporter::outbox)
+            && outbox.expects(token)
+        {
+            let taken = post::answer(num_headers);
+            match &taken {
+                Ok(()) => outbox.succeeded(now, post::random()),
+                Err(_) => outbox.failed(now, post::random()),
+            }
             return self.note_told(taken);
         } else if let Some(tenants) = &mut self.tenants {
             tenants.on_response(token, num_headers, body_size, now, worker, &self.slice);
@@ -222,7 +225,9 @@ impl Delivery {
             tenants.describe(&mut status);
         }
         let event = reporter.event(&status);
-        if let Err(problem) = fetch::report(reporter, &event, now) {
+        reporter.told(now);
+        if let Err(problem) = post::send(reporter.outbox(), None, event.as_bytes(), now) {
+            reporter.outbox().failed(now, post::random());
             self.note_told(Err(problem));
         }
     }

@@ -1,8 +1,8 @@
 //! An update of Envoy's configuration while policies are being fetched.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use integration::{
     bundles::{allowing, packed},
     envoy_config::EnvoyConfig,
@@ -10,38 +10,13 @@ use integration::{
     scripted_server::{Script, ScriptedServer},
     stack::{Foundation, PATIENCE, Stack},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{ask_as, wait_for};
 
-/// Moves the listener into a file that Envoy watches, and says where.
-fn with_listener_in(mut config: EnvoyConfig, file: &Path) -> Result<EnvoyConfig> {
-    write_listener(&config, file)?;
-    config.at("/static_resources/listeners")?.as_array_mut().context("listeners")?.clear();
-    let document = config.at("")?.as_object_mut().context("a configuration")?;
-    document.insert("node".to_owned(), json!({"id": "test", "cluster": "test"}));
-    document.insert(
-        "dynamic_resources".to_owned(),
-        json!({"lds_config": {"resource_api_version": "V3", "path_config_source": {"path": file}}}),
-    );
-    Ok(config)
-}
-
-/// Envoy takes the file up when it is moved into place.
-fn write_listener(config: &EnvoyConfig, file: &Path) -> Result<()> {
-    let mut listener =
-        config.document().pointer("/static_resources/listeners/0").context("a listener")?.clone();
-    let fields = listener.as_object_mut().context("a listener")?;
-    fields.insert("@type".to_owned(), json!("type.googleapis.com/envoy.config.listener.v3.Listener"));
-    let next = file.with_extension("next");
-    fs::write(&next, json!({"resources": [listener]}).to_string())?;
-    fs::rename(&next, file)?;
-    Ok(())
-}
-
 fn update(stack: &Stack, config: &EnvoyConfig, change: impl FnOnce(&mut Value)) -> Result<EnvoyConfig> {
     let config = config.clone().with_filter_config(change)?;
-    write_listener(&config, &stack.path("listener.json"))?;
+    config.write_listener(&stack.path("listener.json"))?;
     Ok(config)
 }
 
@@ -64,7 +39,7 @@ async fn an_update_of_the_configuration_leaves_one_fetcher_and_the_policy() -> R
     let server = ScriptedServer::start(Script::body(200, bundle("researcher")?)).await?;
     let foundation = Foundation::lay().await?;
     let config = foundation.config(server.address())?;
-    let watched = with_listener_in(config.clone(), &foundation.path("listener.json"))?;
+    let watched = config.clone().with_listener_in(&foundation.path("listener.json"))?;
     let stack = foundation.start(&watched, 2).await?;
     stack.wait_until_ready().await?;
     let mut old = stack.agent("researcher")?.connect().await?;

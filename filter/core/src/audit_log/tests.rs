@@ -128,6 +128,7 @@ fn ask(
     match authorizer.decide(&peer, &request, moment, ledger, id) {
         Decision::Allow(_) => Ok(()),
         Decision::Deny(refusal) => Err(refusal.denial),
+        Decision::Waive(waiver) => Err(waiver.refusal().denial.clone()),
     }
 }
 

@@ -57,9 +57,9 @@ impl BundleSet {
         }
     }
 
-    /// The revision of each bundle.
-    pub fn revisions(&self) -> Vec<String> {
-        self.0.iter().map(|(_, bundle)| bundle.revision().to_owned()).collect()
+    /// The name of each bundle, and its revision.
+    pub fn revisions(&self) -> Rc<[(String, String)]> {
+        self.0.iter().map(|(name, bundle)| (name.clone(), bundle.revision().to_owned())).collect()
     }
 
     /// Compiles all modules over all data.

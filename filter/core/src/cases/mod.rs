@@ -19,7 +19,7 @@ use crate::{
     authorizer::Authorizer,
     catalog::{Addressee, Derivation},
     config::Config,
-    decision::{Decision, DecisionId},
+    decision::{Decision, DecisionId, Refusal},
     identity::{Certificate, Peer, Validity},
     policy::Moment,
     reply::Reply,
@@ -229,11 +229,14 @@ impl Judge {
             .map_or_else(|_| Addressee::anyone(), |request| config.catalog.addressee(request, None));
         match decision {
             Decision::Allow(permit) => Verdict::allow(permit.filter_state()),
-            Decision::Deny(refusal) => Verdict::deny(
-                refusal.filter_state(),
-                Reply::new(&refusal, config.contact.as_deref(), &addressee),
-            ),
+            Decision::Deny(refusal) => self.refused(&refusal, &addressee),
+            Decision::Waive(waiver) => self.refused(waiver.refusal(), &addressee),
         }
+    }
+
+    fn refused(&self, refusal: &Refusal<'_>, addressee: &Addressee) -> Verdict {
+        let contact = self.authorizer.config().contact.as_deref();
+        Verdict::deny(refusal.filter_state(), Reply::new(refusal, contact, addressee))
     }
 
     /// The answer of the policy alone.

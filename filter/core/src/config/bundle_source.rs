@@ -1,6 +1,6 @@
 //! `services` and `bundles`: where the policy comes from.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Environment,
@@ -137,6 +137,26 @@ pub(super) fn find_service<'s>(node: &Node<'_>, services: &'s Services<'_>) -> O
     service?.as_ref()
 }
 
+impl Resource {
+    /// The headers of a request for it: the pseudo-headers, `further` ones, and the service's own.
+    pub(crate) fn request<'r>(
+        &'r self,
+        method: &'static str,
+        further: impl IntoIterator<Item = (&'r str, Cow<'r, str>)>,
+    ) -> Vec<(&'r str, Cow<'r, str>)> {
+        let mut request: Vec<(&'r str, Cow<'r, str>)> = vec![
+            (":method", Cow::Borrowed(method)),
+            (":path", Cow::Borrowed(self.path.as_str())),
+            (":authority", Cow::Borrowed(self.authority.as_str())),
+            ("user-agent", Cow::Borrowed(concat!("hexr-authz/", env!("CARGO_PKG_VERSION")))),
+        ];
+        request.extend(further);
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+        request.extend(own);
+        request
+    }
+}
+
 impl Service {
     /// What stands at `resource` of this service.
     pub(super) fn resource(&self, resource: &str, polling: Polling) -> Resource {
@@ -154,8 +174,15 @@ impl Service {
 pub(super) fn check_polling(node: &Node<'_>) -> Polling {
     let fields = node.fields();
     let long_polling_timeout_seconds = fields.field("long_polling_timeout_seconds").integer(0..=600, 30);
+    let polling = check_delays(node, &fields, (5, 10));
+    fields.end();
+    Polling { long_polling_timeout_seconds, ..polling }
+}
+
+/// The range of a delay, with its default in seconds: both ends, or neither.
+pub(super) fn check_delays(node: &Node<'_>, fields: &Fields<'_>, default: (u64, u64)) -> Polling {
     let (min_node, max_node) = (fields.field("min_delay_seconds"), fields.field("max_delay_seconds"));
-    let (min, max) = (min_node.integer(1..=86_400, 5), max_node.integer(1..=86_400, 10));
+    let (min, max) = (min_node.integer(1..=86_400, default.0), max_node.integer(1..=86_400, default.1));
     match (min_node.is_present(), max_node.is_present()) {
         (true, false) => max_node.problem("with `min_delay_seconds` this key is needed too"),
         (false, true) => min_node.problem("with `max_delay_seconds` this key is needed too"),
@@ -166,8 +193,7 @@ pub(super) fn check_polling(node: &Node<'_>) -> Polling {
     {
         node.problem(format!("`min_delay_seconds` ({min}) is more than `max_delay_seconds` ({max})"));
     }
-    fields.end();
-    Polling { min_delay_millis: min * 1000, max_delay_millis: max * 1000, long_polling_timeout_seconds }
+    Polling { min_delay_millis: min * 1000, max_delay_millis: max * 1000, long_polling_timeout_seconds: 0 }
 }
 
 /// The authority and the path prefix of a service.

@@ -5,6 +5,7 @@
 mod audit_log;
 mod bundle_source;
 mod catalog;
+mod decision_logs;
 mod identity;
 mod json;
 mod node;
@@ -26,6 +27,8 @@ use self::{
 use crate::{
     audit_log::AuditLog,
     catalog::Catalog,
+    decision::Mode,
+    decision_log::LogSettings,
     identity::TrustDomains,
     policy::{Budget, Data, Module, Policy, RulePath},
 };
@@ -39,6 +42,8 @@ pub struct Config {
     pub catalog: Catalog,
     /// The rule that decides.
     pub rule: RulePath,
+    /// What becomes of a refusal.
+    pub mode: Mode,
     /// Whom a refused caller may ask.
     pub contact: Option<String>,
     /// The policy that holds until a bundle is active, compiled.
@@ -55,6 +60,8 @@ pub struct Config {
     pub ready_path: Option<String>,
     /// Where status events go.
     pub status: Option<Resource>,
+    /// Which decisions are logged, and where to.
+    pub decision_logs: Option<LogSettings>,
     /// What each event says of where it comes from.
     pub labels: BTreeMap<String, String>,
 }
@@ -100,9 +107,8 @@ impl Config {
 
 fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     let fields = root.fields();
-    fields.field("decision_logs").not_supported();
     let trust_domains = identity::check(&fields.field("identity").required());
-    let (rule, contact) = check_decision(fields.field("decision").fields());
+    let (rule, mode, contact) = check_decision(fields.field("decision").fields());
     let limits = check_limits(&fields.field("limits"));
     let audit_log = audit_log::check(&fields.field("audit_log"));
     let policy = fields.field("policy");
@@ -120,6 +126,7 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
     }
     let status_node = fields.field("status");
     let status = status::check(&status_node, &services);
+    let decision_logs = decision_logs::check(&fields.field("decision_logs"), &services);
     let labels = status::check_labels(&fields.field("labels"));
     let catalog = catalog::check(&fields.field("catalog"));
     let ready_path = fields.field("ready_path");
@@ -129,6 +136,7 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         trust_domains: trust_domains?,
         catalog,
         rule: rule?,
+        mode,
         contact,
         embedded_policy,
         bundles,
@@ -137,11 +145,12 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         audit_log,
         ready_path,
         status,
+        decision_logs,
         labels,
     })
 }
 
-fn check_decision(fields: Fields<'_>) -> (Option<RulePath>, Option<String>) {
+fn check_decision(fields: Fields<'_>) -> (Option<RulePath>, Mode, Option<String>) {
     let path = fields.field("path");
     let rule = if path.is_present() {
         path.parsed(|text| {
@@ -151,15 +160,18 @@ fn check_decision(fields: Fields<'_>) -> (Option<RulePath>, Option<String>) {
     } else {
         RulePath::parse(DEFAULT_DECISION_PATH)
     };
-    let mode = fields.field("mode");
-    match mode.string() {
-        Some("enforce") | None => {}
-        Some("shadow") => mode.problem("this version only enforces; remove `shadow`"),
-        Some(other) => mode.problem(format!("must be `enforce`, but is `{other}`")),
-    }
+    let mode_node = fields.field("mode");
+    let mode = match mode_node.string() {
+        Some("enforce") | None => Mode::Enforce,
+        Some("shadow") => Mode::Shadow,
+        Some(other) => {
+            mode_node.problem(format!("must be `enforce` or `shadow`, but is `{other}`"));
+            Mode::Enforce
+        }
+    };
     let contact = fields.field("contact").string().map(str::to_owned);
     fields.end();
-    (rule, contact)
+    (rule, mode, contact)
 }
 
 fn check_limits(node: &Node<'_>) -> Limits {

@@ -56,13 +56,6 @@ impl<'a> Node<'a> {
         self
     }
 
-    /// Reports its presence: the key is in the contract, but this version does nothing with it.
-    pub(super) fn not_supported(&self) {
-        if self.value.is_some() {
-            self.problem("this version does not support it; remove it");
-        }
-    }
-
     fn wrong_type(&self, wanted: &str) {
         if let Some(value) = self.value {
             let found = match value {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Polling, Resource,
-    bundle_source::{Services, check_resource, find_service},
+    Resource,
+    bundle_source::{Services, check_delays, check_resource, find_service},
     node::Node,
 };
 
@@ -24,21 +24,11 @@ pub(super) fn check(node: &Node<'_>, services: &Services<'_>) -> Option<Resource
     } else {
         Some("status".to_owned())
     };
-    let reporting = fields.field("reporting").fields();
-    let (min_node, max_node) = (reporting.field("min_delay_seconds"), reporting.field("max_delay_seconds"));
-    let (min, max) = (min_node.integer(1..=86_400, 30), max_node.integer(1..=86_400, 60));
-    if min_node.is_present() != max_node.is_present() {
-        node.problem("`min_delay_seconds` and `max_delay_seconds` are needed both, or neither");
-    } else if min > max {
-        node.problem(format!("`min_delay_seconds` ({min}) is more than `max_delay_seconds` ({max})"));
-    }
+    let reporting_node = fields.field("reporting");
+    let reporting = reporting_node.fields();
+    let polling = check_delays(&reporting_node, &reporting, (30, 60));
     reporting.end();
     fields.end();
-    let polling = Polling {
-        min_delay_millis: min * 1000,
-        max_delay_millis: max * 1000,
-        long_polling_timeout_seconds: 0,
-    };
     Some(service?.resource(&path?, polling))
 }
 

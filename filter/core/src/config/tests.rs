@@ -147,8 +147,11 @@ fn single_mistakes() {
             "$.identity.map[\"spiffe:~1~1other~1x\"]: this key is not",
         ),
         ("/decision/path", Some("allow".into()), "$.decision.path: must be the path of a rule"),
-        ("/decision/mode", Some("shadow".into()), "$.decision.mode: this version only enforces"),
-        ("/decision/mode", Some("monitor".into()), "$.decision.mode: must be `enforce`, but is `monitor`"),
+        (
+            "/decision/mode",
+            Some("monitor".into()),
+            "$.decision.mode: must be `enforce` or `shadow`, but is `monitor`",
+        ),
         (
             "/policy/modules/b.rego",
             Some("package b\nx :=".into()),
@@ -177,7 +180,18 @@ fn single_mistakes() {
         (
             "/status",
             Some(serde_json::json!({"service": "bundles", "reporting": {"min_delay_seconds": 1}})),
-            "$.status: `min_delay_seconds` and `max_delay_seconds` are needed both",
+            "$.status.reporting.max_delay_seconds: with `min_delay_seconds`",
+        ),
+        ("/decision_logs", Some(serde_json::json!({})), "$.decision_logs.service: this key is missing"),
+        (
+            "/decision_logs",
+            Some(serde_json::json!({"service": "bundles", "only": "some"})),
+            "$.decision_logs.only: must be `all` or `denied`, but is `some`",
+        ),
+        (
+            "/decision_logs",
+            Some(serde_json::json!({"service": "bundles", "reporting": {"upload_size_limit_bytes": 1}})),
+            "$.decision_logs.reporting.upload_size_limit_bytes: must be an",
         ),
         ("/labels", Some(serde_json::json!({"id": "x"})), "$.labels.id: this label is the filter's own"),
         ("/labels", Some(serde_json::json!({"region": 1})), "$.labels.region: must be a string"),

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{FetchError, Fetched, Schedule};
+use super::{FetchError, Fetched, Schedule, call::Call};
 use crate::{
     config::{Polling, Resource},
     status::BundleStatus,
@@ -46,16 +46,6 @@ enum Waiting {
     Unknown,
 }
 
-/// A request on its way.
-#[derive(Clone, Copy, Debug)]
-struct Call {
-    token: u32,
-    sent_millis: i64,
-    given_up_at_millis: i64,
-}
-
-/// How long after its timeout an answer is waited for before it is given up.
-const GRACE_MILLIS: i64 = 5_000;
 /// A server that answers sooner that there is nothing new has not waited.
 const SOON_MILLIS: i64 = 500;
 
@@ -113,7 +103,7 @@ impl Download {
 
     /// Whether no request is on its way.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.call.as_ref().is_none_or(|call| now.unix_millis() >= call.given_up_at_millis)
+        self.call.is_none_or(|call| call.is_given_up(now))
     }
 
     /// Whether it is time for the next request.
@@ -128,21 +118,12 @@ impl Download {
 
     /// The headers of the request.
     pub fn request(&self) -> Vec<(&str, Cow<'_, str>)> {
-        let Resource { authority, path, headers, .. } = &self.resource;
         let prefer = match self.wait_seconds() {
             0 => Cow::Borrowed("modes=snapshot"),
             seconds => Cow::Owned(format!("modes=snapshot;wait={seconds}")),
         };
-        let mut request = vec![
-            (":method", Cow::Borrowed("GET")),
-            (":path", Cow::Borrowed(path.as_str())),
-            (":authority", Cow::Borrowed(authority.as_str())),
-            ("user-agent", Cow::Borrowed(concat!("hexr-authz/", env!("CARGO_PKG_VERSION")))),
-            ("prefer", prefer),
-        ];
-        request.extend(self.etag().map(|etag| ("if-none-match", Cow::Borrowed(etag))));
-        request.extend(headers.iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))));
-        request
+        let etag = self.etag().map(|etag| ("if-none-match", Cow::Borrowed(etag)));
+        self.resource.request("GET", [("prefer", prefer)].into_iter().chain(etag))
     }
 
     /// How long the server may take: its time to answer, on top of the time that it is asked to wait.
@@ -153,10 +134,8 @@ impl Download {
 
     /// The request was sent, and its answer comes under `token`.
     pub fn sent(&mut self, token: u32, now: Timestamp) {
-        let timeout = i64::try_from(self.timeout().as_millis()).unwrap_or(i64::MAX);
-        let given_up_at_millis = now.unix_millis().saturating_add(timeout).saturating_add(GRACE_MILLIS);
         self.moments.request = Some(now);
-        self.call = Some(Call { token, sent_millis: now.unix_millis(), given_up_at_millis });
+        self.call = Some(Call::sent(token, now, self.timeout()));
     }
 
     /// The request could not be sent.
@@ -167,7 +146,7 @@ impl Download {
 
     /// Whether an answer under `token` is this one's.
     pub fn expects(&self, token: u32) -> bool {
-        self.call.as_ref().is_some_and(|call| call.token == token)
+        self.call.is_some_and(|call| call.expects(token))
     }
 
     /// An answer has come: what it means, and when the next request is due.
@@ -180,7 +159,7 @@ impl Download {
         now: Timestamp,
         random: u64,
     ) -> Result<Fetched, FetchError> {
-        let took = self.call.take().map_or(0, |call| now.unix_millis().saturating_sub(call.sent_millis));
+        let took = self.call.take().map_or(0, |call| call.took_millis(now));
         let answer = match answer {
             Ok(Fetched::NotModified) if self.etag.is_none() => Err(FetchError::OutOfNowhere),
             other => other,

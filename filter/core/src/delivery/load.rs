@@ -62,8 +62,6 @@ pub struct Loaded {
     pub policy: ActivePolicy,
     /// When each bundle was signed, in seconds since 1970.
     pub issued_at: Vec<Option<i64>>,
-    /// The revision of each bundle.
-    pub revisions: Vec<String>,
 }
 
 /// Why there is none.
@@ -118,9 +116,8 @@ pub async fn load(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) ->
         return Err(LoadError::Refused(problems.join("\n")));
     }
     let set = BundleSet::new(bundles);
-    let revision = set.revision();
-    let revisions = set.revisions();
+    let (revision, bundles) = (set.revision(), set.revisions());
     let policy = set.compile(&terms.subject, terms.budget, &terms.audit_log, &pace).await;
     let policy = Rc::new(policy.map_err(LoadError::Refused)?);
-    Ok(Loaded { policy: ActivePolicy { policy, revision }, issued_at, revisions })
+    Ok(Loaded { policy: ActivePolicy { policy, revision, bundles }, issued_at })
 }

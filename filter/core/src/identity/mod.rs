@@ -152,6 +152,11 @@ impl Peer {
         Self { identity, validity }
     }
 
+    /// The identity that the certificate names, whenever it may be valid.
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref().ok()
+    }
+
     /// The identity that the certificate proves at `now`.
     ///
     /// # Errors

@@ -71,6 +71,11 @@ impl RulePath {
 }
 
 impl RulePath {
+    /// As OPA's decision logs name it: `hexr/authz/allow`.
+    pub fn slashes(&self) -> String {
+        self.segments.join("/")
+    }
+
     /// The rule by which a tenant's own policy decides: `data.hexr.tenants["acme-corp"].allow`.
     pub fn of_tenant(tenant: &str) -> Self {
         let segments = ["hexr", "tenants", tenant, "allow"].map(str::to_owned).to_vec();

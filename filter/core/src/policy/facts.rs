@@ -5,6 +5,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use regorus::Value;
+use serde::ser::SerializeMap;
 
 use super::data::json;
 use crate::{
@@ -81,6 +82,70 @@ impl Wanted {
             fields.push((Value::from(REQUEST), object(parts)));
         }
         Ok(FurtherFields(fields))
+    }
+}
+
+// === impl FurtherFields ===
+
+/// The names of a tool's arguments that are told of a log, in number.
+const MOST_ERASED: usize = 32;
+
+impl FurtherFields {
+    /// The same without the values of a tool's arguments, and JSON pointers to what is left out of the input.
+    pub(crate) fn erased(&self) -> (Self, Vec<String>) {
+        let mut erased = Vec::new();
+        let fields = self.0.iter().map(|(name, value)| {
+            let value = if *name == Value::from("tool") {
+                without_arguments(value, &mut erased)
+            } else {
+                value.clone()
+            };
+            (name.clone(), value)
+        });
+        (Self(fields.collect()), erased)
+    }
+
+    /// About what its texts take in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, value)| text_bytes(value)).sum()
+    }
+
+    /// Adds the fields to a map that is being written.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize_into<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.0.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+fn without_arguments(tool: &Value, erased: &mut Vec<String>) -> Value {
+    const ARGUMENTS: &str = "/input/tool/arguments";
+    let Value::Object(fields) = tool else { return tool.clone() };
+    let names = match fields.get(&Value::from("arguments")) {
+        Some(Value::Object(arguments)) => arguments.keys().collect(),
+        Some(_) | None => Vec::new(),
+    };
+    if names.len() > MOST_ERASED {
+        erased.push(ARGUMENTS.to_owned());
+    } else {
+        let name = |name: &Value| name.as_string().map(|name| name.replace('~', "~0").replace('/', "~1"));
+        erased.extend(names.into_iter().filter_map(|key| Some(format!("{ARGUMENTS}/{}", name(key).ok()?))));
+    }
+    let name = fields.get(&Value::from("name")).cloned().unwrap_or(Value::Null);
+    object([("name", name), ("arguments", Value::new_object())])
+}
+
+/// The lengths of all texts in a value, in bytes.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(text_bytes).sum(),
+        Value::Set(items) => items.iter().map(text_bytes).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| text_bytes(name) + text_bytes(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Undefined => 0,
     }
 }
 

@@ -29,6 +29,7 @@ use std::{cell::RefCell, fmt};
 use facts::Wanted;
 use memory::Memory;
 use regorus::Value;
+use serde_json::Value as Json;
 
 use crate::{
     audit_log::Calls,
@@ -36,7 +37,7 @@ use crate::{
     denial::Denial,
     identity::Identity,
     pace::Pace,
-    rego::{Asked, Evaluated, Halt, Program},
+    rego::{Asked, Evaluated, Halt, Program, RuleId},
     request::Request,
     timestamp::Timestamp,
 };
@@ -66,6 +67,23 @@ pub struct Policy {
     budget: Budget,
     packages: Vec<Package>,
     slow_parts: Vec<SlowPart>,
+    log_rules: LogRules,
+}
+
+/// The rules by which a policy has a say in what is logged of its decisions.
+#[derive(Clone, Copy, Debug, Default)]
+struct LogRules {
+    drop: Option<RuleId>,
+    mask: Option<RuleId>,
+}
+
+/// One of the rules by which a policy has a say in what is logged of its decisions, as in OPA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRule {
+    /// `data.system.log.drop`: whether an event is not to be logged.
+    Drop,
+    /// `data.system.log.mask`: what of an event is to be removed or replaced.
+    Mask,
 }
 
 /// A part of a policy that costs more the larger it grows.
@@ -162,7 +180,7 @@ impl Policy {
         }
         let timestamp = self.timestamp(moment.now);
         let input = document.input(service, action, &timestamp, further);
-        let outcome = self.read(&self.evaluate(input, moment, calls)?)?;
+        let outcome = self.read(&self.evaluate(self.entry, input, moment, calls)?)?;
         if let Some((memory, key)) = key {
             memory.remember(key, document.identity().clone(), &outcome);
         }
@@ -194,7 +212,7 @@ impl Policy {
     pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
         let input = Value::from_json_str(input)
             .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
-        match self.read(&self.evaluate(input, moment, Calls::none())?)? {
+        match self.read(&self.evaluate(self.entry, input, moment, Calls::none())?)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(self.denial(rejection)),
         }
@@ -228,6 +246,8 @@ impl Policy {
         slow_parts: Vec<SlowPart>,
     ) -> Self {
         let dependence = program.dependence(entry);
+        let of_its_log = |name: &str| program.rule_at(&["system", "log", name].map(str::to_owned));
+        let log_rules = LogRules { drop: of_its_log("drop"), mask: of_its_log("mask") };
         let (memory, wanted) = (Memory::for_rule(&dependence), Wanted::by(&dependence));
         Self {
             program,
@@ -240,7 +260,41 @@ impl Policy {
             budget,
             packages,
             slow_parts,
+            log_rules,
         }
+    }
+
+    /// Whether it has a say in what is logged of its decisions.
+    pub fn watches_its_log(&self) -> bool {
+        self.log_rules.drop.is_some() || self.log_rules.mask.is_some()
+    }
+
+    /// What a rule says of the event of a decision, which is JSON; nothing where it says nothing. Asked later, it answers
+    /// as at the instant of the decision.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn of_its_log(
+        &self,
+        rule: LogRule,
+        event: &str,
+        at: Timestamp,
+        seed: u64,
+    ) -> Result<Option<Json>, Denial> {
+        let rule = match rule {
+            LogRule::Drop => self.log_rules.drop,
+            LogRule::Mask => self.log_rules.mask,
+        };
+        let Some(rule) = rule else { return Ok(None) };
+        let unreadable = |error: String| Denial::InternalError(error);
+        let event = data::json(event).map_err(|error| unreadable(error.to_string()))?;
+        let moment = Moment { now: at, seed, is_over: &|_| false };
+        let answer = self.evaluate(rule, event, moment, Calls::none())?.value;
+        if answer == Value::Undefined {
+            return Ok(None);
+        }
+        let text = answer.to_json_str().map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Takes it apart in slices, with its data where nobody else has that.
@@ -251,7 +305,13 @@ impl Policy {
         self.program.retire(pace).await;
     }
 
-    fn evaluate(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Evaluated, Denial> {
+    fn evaluate(
+        &self,
+        rule: RuleId,
+        input: Value,
+        moment: Moment<'_>,
+        calls: Calls<'_>,
+    ) -> Result<Evaluated, Denial> {
         let asked = Asked {
             input,
             now_ns: moment.now.unix_nanos(),
@@ -261,7 +321,7 @@ impl Policy {
             watch: &|| (moment.is_over)(self.author),
             is_indexed: true,
         };
-        self.program.evaluate(self.entry, asked).map_err(|halt| match halt {
+        self.program.evaluate(rule, asked).map_err(|halt| match halt {
             Halt::OutOfBudget => Denial::BudgetExceeded(self.budget.milliseconds),
             Halt::Error(message) => Denial::EvaluationError(message),
         })

@@ -228,7 +228,7 @@ fn an_error_leaves_nothing_behind() {
     let ask = |role: &str| {
         let text = format!("{{\"role\": \"{role}\"}}");
         policy
-            .evaluate(Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
+            .evaluate(policy.entry, Value::from_json_str(&text).unwrap(), MOMENT, Calls::none())
             .map(|evaluated| evaluated.value)
     };
     assert_eq!(ask("editor"), Ok(Value::Bool(false)));

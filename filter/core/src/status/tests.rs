@@ -18,21 +18,26 @@ fn reporter() -> Reporter {
         timeout_millis: 10_000,
         polling,
     };
-    Reporter::new(resource, &BTreeMap::from([("region".to_owned(), "eu-1".to_owned())]), "the-id")
+    Reporter::new(resource, labels(&BTreeMap::from([("region".to_owned(), "eu-1".to_owned())]), "the-id"))
+}
+
+fn tell(reporter: &mut Reporter, token: u32, at: Timestamp) {
+    reporter.told(at);
+    reporter.outbox().sent(token, at);
 }
 
 #[test]
 fn told_at_changes_and_now_and_then() {
     let mut reporter = reporter();
     assert!(reporter.is_due(at(1_000)), "the first is due at once");
-    reporter.sent(7, at(1_000));
-    assert!(reporter.expects(7) && !reporter.expects(8));
+    tell(&mut reporter, 7, at(1_000));
+    assert!(reporter.outbox().expects(7) && !reporter.outbox().expects(8));
     reporter.note_change();
     assert!(!reporter.is_due(at(9_000)), "one is on its way");
-    reporter.succeeded(at(9_000), 0);
+    reporter.outbox().succeeded(at(9_000), 0);
     assert!(reporter.is_due(at(9_000)), "what has changed meanwhile is told");
-    reporter.sent(8, at(9_000));
-    reporter.succeeded(at(9_100), 0);
+    tell(&mut reporter, 8, at(9_000));
+    reporter.outbox().succeeded(at(9_100), 0);
     assert!(!reporter.is_due(at(39_000)) && reporter.is_due(at(39_100)), "now and then");
     reporter.note_change();
     assert!(!reporter.is_due(at(9_900)) && reporter.is_due(at(10_000)), "changes are apart");
@@ -41,13 +46,13 @@ fn told_at_changes_and_now_and_then() {
 #[test]
 fn what_is_not_taken_is_told_again_after_a_backoff() {
     let mut reporter = reporter();
-    reporter.sent(7, at(1_000));
-    reporter.failed(at(1_000), 0);
+    tell(&mut reporter, 7, at(1_000));
+    reporter.outbox().failed(at(1_000), 0);
     assert!(!reporter.is_due(at(1_020)) && reporter.is_due(at(1_100)));
     reporter.note_change();
     assert!(!reporter.is_due(at(1_020)), "a change does not shorten the backoff");
     // An answer that never comes is given up.
-    reporter.sent(8, at(1_100));
+    tell(&mut reporter, 8, at(1_100));
     assert!(!reporter.is_due(at(16_000)) && reporter.is_due(at(16_100)));
 }
 

@@ -109,8 +109,7 @@ impl Line {
         let previous = current.and_then(|current| ActiveRecord::decode(&current.value));
         let mut bundles = Vec::new();
         let activated_at = host::now().map_or(0, |now| now.unix_nanos());
-        let signed = loaded.issued_at.iter().zip(&loaded.revisions);
-        for (name, (issued_at, revision)) in self.assembly.names().iter().zip(signed) {
+        for (issued_at, (name, revision)) in loaded.issued_at.iter().zip(loaded.policy.bundles.iter()) {
             let held = previous.as_ref().and_then(|previous| previous.bundle(name));
             match (attempt.bundle(name), held) {
                 (Some(new), held) => {

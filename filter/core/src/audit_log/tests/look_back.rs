@@ -163,7 +163,11 @@ fn the_shipped_function_counts_is_proven_and_is_recognised() {
     for _ in 0..5_000 {
         ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap();
     }
-    authorizer.activate(ActivePolicy { policy: Rc::new(compile("1m").unwrap()), revision: String::new() });
+    authorizer.activate(ActivePolicy {
+        policy: Rc::new(compile("1m").unwrap()),
+        revision: String::new(),
+        bundles: Rc::default(),
+    });
     let denial = ask(&authorizer, &shared, ("acme", "crew"), "POST").unwrap_err();
     assert_eq!(denial.reason().code(), "policy_denied", "{denial}");
     shared.now.set(shared.now.get() + 60 * SECOND);

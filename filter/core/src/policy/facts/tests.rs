@@ -60,6 +60,7 @@ fn decide(authorizer: &Authorizer, line: &str, headers: &[(&str, &str)], body: &
     match authorizer.decide_derived(&peer, asked, moment, &NoCalls, DecisionId::from_random([0; 16])) {
         Decision::Allow(_) => "allow",
         Decision::Deny(refusal) => refusal.denial.reason().code(),
+        Decision::Waive(waiver) => waiver.refusal().denial.reason().code(),
     }
 }
 

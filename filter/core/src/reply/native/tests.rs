@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::{Addressee, Catalog, Host, Kind, OnUnknown, Service},
-    decision::{DecisionId, Refusal},
+    decision::{DecisionId, Grounds, Refusal},
     denial::Denial,
     policy::{Rejection, Text},
     reply::Reply,
@@ -32,7 +32,7 @@ fn reply(denial: Denial, host: &str, headers: Headers<'_>, body: &str) -> (Reply
     let request = request.ended(body.is_empty());
     let operation = catalog.derive(&request).operation();
     let id = DecisionId::from_random([0; 16]);
-    let refusal = Refusal { id, denial, identity: None, operation, revision: "" };
+    let refusal = Refusal { id, denial, identity: None, operation, grounds: Grounds::none() };
     let addressee = catalog.addressee(&request, Some(body.as_bytes()));
     let reply = Reply::new(&refusal, Some("A & B"), &addressee);
     let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -239,7 +239,8 @@ fn a_policys_own_body_is_in_no_tongue() {
 #[test]
 fn nobody_in_particular() {
     let id = DecisionId::from_random([0; 16]);
-    let refusal = Refusal { id, denial: Denial::NoPolicy, identity: None, operation: None, revision: "" };
+    let refusal =
+        Refusal { id, denial: Denial::NoPolicy, identity: None, operation: None, grounds: Grounds::none() };
     let reply = Reply::new(&refusal, None, &Addressee::anyone());
     assert_eq!(header(&reply, "content-type"), Some("application/json"));
 }

@@ -1,0 +1,154 @@
+//! The policy's own say in what is logged: `data.system.log.drop` and `data.system.log.mask`, as in OPA.
+
+use serde_json::{Map, Value, json};
+
+use super::entry::Entry;
+use crate::policy::{LogRule, Policy};
+
+/// What the policy makes of an event.
+#[derive(Debug)]
+pub(super) enum Masked {
+    /// This one.
+    Event(Vec<u8>),
+    /// Nothing: it is not to be logged.
+    Omitted,
+}
+
+/// One thing that a mask does.
+#[derive(Debug, PartialEq)]
+enum Change {
+    Remove(String),
+    Upsert(String, Value),
+}
+
+/// The parts of an event that a mask may change.
+const MASKABLE: [&str; 2] = ["/input", "/result"];
+
+/// Applies the rules to an event. Where `drop` has no answer the event is logged; where `mask` has none that can be read,
+/// its input is erased, because what the operator wanted hidden is not known.
+pub(super) fn apply(event: Vec<u8>, policy: &Policy, entry: &Entry) -> Masked {
+    let Ok(text) = std::str::from_utf8(&event) else { return Masked::Event(event) };
+    let ask = |rule| policy.of_its_log(rule, text, entry.at, entry.id.seed());
+    if ask(LogRule::Drop).is_ok_and(|answer| answer == Some(Value::Bool(true))) {
+        return Masked::Omitted;
+    }
+    let changes = match ask(LogRule::Mask) {
+        Ok(None) => return Masked::Event(event),
+        Ok(Some(answer)) => read(answer),
+        Err(_) => None,
+    };
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return Masked::Event(event) };
+    match changes {
+        Some(changes) => {
+            for change in changes {
+                change.make(&mut fields);
+            }
+        }
+        None => {
+            fields.insert("input".to_owned(), json!({}));
+            list(&mut fields, "erased", "/input");
+            fields.insert("mask_error".to_owned(), json!("`data.system.log.mask` could not be applied"));
+        }
+    }
+    Masked::Event(Value::Object(fields).to_string().into_bytes())
+}
+
+/// What a mask wants; nothing where that cannot be told.
+fn read(answer: Value) -> Option<Vec<Change>> {
+    let Value::Array(items) = answer else { return None };
+    items.into_iter().map(Change::read).collect()
+}
+
+// === impl Change ===
+
+impl Change {
+    fn read(item: Value) -> Option<Self> {
+        let change = match item {
+            Value::String(path) => Self::Remove(path),
+            Value::Object(mut fields) => {
+                let path = fields.get("path")?.as_str()?.to_owned();
+                match fields.get("op")?.as_str()? {
+                    "remove" => Self::Remove(path),
+                    "upsert" => Self::Upsert(path, fields.remove("value")?),
+                    _ => return None,
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return None,
+        };
+        let (Self::Remove(path) | Self::Upsert(path, _)) = &change;
+        let is_below = |part: &&str| {
+            path.strip_prefix(*part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        MASKABLE.iter().any(is_below).then_some(change)
+    }
+
+    /// What is not there is left alone, as OPA does.
+    fn make(self, fields: &mut Map<String, Value>) {
+        match self {
+            Self::Remove(path) => {
+                if remove(fields, &path) {
+                    list(fields, "erased", &path);
+                }
+            }
+            Self::Upsert(path, value) => {
+                if upsert(fields, &path, value) {
+                    list(fields, "masked", &path);
+                }
+            }
+        }
+    }
+}
+
+/// The last part of a JSON pointer, decoded, and the object that it is in.
+fn place<'f>(fields: &'f mut Map<String, Value>, path: &str) -> Option<(&'f mut Value, String)> {
+    let (above, last) = path.rsplit_once('/')?;
+    let (top, below) = above.strip_prefix('/')?.split_once('/').map_or_else(
+        || (above.strip_prefix('/').unwrap_or_default(), String::new()),
+        |(top, below)| (top, format!("/{below}")),
+    );
+    let parent = fields.get_mut(top)?.pointer_mut(&below)?;
+    Some((parent, last.replace("~1", "/").replace("~0", "~")))
+}
+
+fn remove(fields: &mut Map<String, Value>, path: &str) -> bool {
+    if MASKABLE.contains(&path) {
+        return fields.remove(path.trim_start_matches('/')).is_some();
+    }
+    match place(fields, path) {
+        Some((Value::Object(parent), name)) => parent.remove(&name).is_some(),
+        Some((Value::Array(parent), name)) => match name.parse::<usize>() {
+            Ok(at) if at < parent.len() => {
+                parent.remove(at);
+                true
+            }
+            Ok(_) | Err(_) => false,
+        },
+        Some(_) | None => false,
+    }
+}
+
+fn upsert(fields: &mut Map<String, Value>, path: &str, value: Value) -> bool {
+    if MASKABLE.contains(&path) {
+        fields.insert(path.trim_start_matches('/').to_owned(), value);
+        return true;
+    }
+    match place(fields, path) {
+        Some((Value::Object(parent), name)) => {
+            parent.insert(name, value);
+            true
+        }
+        Some((Value::Array(parent), name)) => {
+            let slot = name.parse::<usize>().ok().and_then(|at| parent.get_mut(at));
+            slot.map(|slot| *slot = value).is_some()
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Adds a pointer to the list of that name.
+fn list(fields: &mut Map<String, Value>, name: &str, pointer: &str) {
+    match fields.entry(name).or_insert_with(|| json!([])) {
+        Value::Array(listed) => listed.push(json!(pointer)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
+    }
+}

@@ -1,0 +1,111 @@
+//! The decision log of one worker on its way to the server: sent from ticks, so that no request waits for it.
+
+use std::rc::Rc;
+
+use hexr_authz_core::{config::Config, decision_log::DecisionLog, delivery::FetchError, status::labels};
+
+use crate::{
+    host::{self, Level},
+    metrics::LogMetrics,
+    post,
+    worker::Worker,
+};
+
+/// The uploads of one worker.
+pub(crate) struct Uploads {
+    metrics: LogMetrics,
+    /// Why the last one was not taken.
+    problem: Option<String>,
+    /// In milliseconds since 1970, when a worker that ends waits no longer for the server.
+    ends_at_millis: Option<i64>,
+}
+
+/// How many events are written on a tick: so few that a request which comes meanwhile hardly waits.
+const EVENTS_AT_ONCE: usize = 64;
+/// How long a worker that ends waits for the server to take what it holds.
+const LAST_UPLOAD_MILLIS: i64 = 10_000;
+
+/// An empty log, where the configuration wants one. `id` is that of the Envoy.
+pub(crate) fn of(config: &Rc<Config>, id: &str) -> Option<DecisionLog> {
+    let settings = config.decision_logs.clone()?;
+    Some(DecisionLog::new(settings, labels(&config.labels, id), &config.rule.slashes()))
+}
+
+// === impl Uploads ===
+
+impl Uploads {
+    pub(crate) fn new(metrics: LogMetrics) -> Self {
+        Self { metrics, problem: None, ends_at_millis: None }
+    }
+
+    /// Writes events that no request came to write, and sends what is due.
+    pub(crate) fn on_tick(&mut self, worker: &Worker) {
+        for _ in 0..EVENTS_AT_ONCE {
+            if !worker.write_event() {
+                break;
+            }
+        }
+        self.send(worker);
+        self.count(worker);
+    }
+
+    /// Whether an answer under `token` is to an upload; then it is taken.
+    pub(crate) fn on_response(&mut self, token: u32, num_headers: usize, worker: &Worker) -> bool {
+        let Some(mut log) = worker.log() else { return false };
+        if !log.outbox().expects(token) {
+            return false;
+        }
+        let Ok(now) = host::now() else { return true };
+        let taken = post::answer(num_headers);
+        match &taken {
+            Ok(()) => log.succeeded(now, post::random()),
+            Err(_) => log.failed(now, post::random()),
+        }
+        drop(log);
+        self.note(taken);
+        self.send(worker);
+        self.count(worker);
+        true
+    }
+
+    /// Whether there is nothing left to wait for when the worker ends. What is held is sent once more.
+    pub(crate) fn is_done(&mut self, worker: &Worker) -> bool {
+        let Ok(now) = host::now() else { return true };
+        let ends_at =
+            *self.ends_at_millis.get_or_insert_with(|| now.unix_millis().saturating_add(LAST_UPLOAD_MILLIS));
+        while worker.write_event() {}
+        self.send(worker);
+        self.count(worker);
+        now.unix_millis() >= ends_at || worker.log().is_none_or(|log| log.is_empty())
+    }
+
+    fn send(&mut self, worker: &Worker) {
+        let (Some(mut log), Ok(now)) = (worker.log(), host::now()) else { return };
+        let is_ending = self.ends_at_millis.is_some();
+        let Some(body) = log.upload(now, post::random(), is_ending) else { return };
+        if let Err(problem) = post::send(log.outbox(), Some("gzip"), &body, now) {
+            log.failed(now, post::random());
+            drop(log);
+            self.note(Err(problem));
+        }
+    }
+
+    fn count(&self, worker: &Worker) {
+        if let Some(mut log) = worker.log() {
+            self.metrics.count(log.take_counts());
+        }
+    }
+
+    /// Logs once for each cause why events are not taken.
+    fn note(&mut self, taken: Result<(), FetchError>) {
+        let problem = taken.err().map(|error| error.to_string());
+        if self.problem == problem {
+            return;
+        }
+        match &problem {
+            Some(problem) => host::log(Level::Warn, &format!("decision logs: {problem}")),
+            None => host::log(Level::Info, "decision logs: the server is fine again"),
+        }
+        self.problem = problem;
+    }
+}

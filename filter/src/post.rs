@@ -1,0 +1,51 @@
+//! What is posted to a server, and whether it was taken.
+
+use hexr_authz_core::{
+    delivery::{FetchError, Outbox},
+    timestamp::Timestamp,
+};
+
+use crate::host::{self, HeaderMap};
+
+/// Sends JSON, written as `encoding` says.
+pub(crate) fn send(
+    outbox: &mut Outbox,
+    encoding: Option<&'static str>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<(), FetchError> {
+    let request = outbox.request(encoding);
+    let headers = request.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    match host::dispatch_http_call(outbox.cluster(), headers, Some(body), outbox.timeout()) {
+        Ok(token) => {
+            outbox.sent(token, now);
+            Ok(())
+        }
+        Err(_) => Err(FetchError::NotSent(outbox.cluster().to_owned())),
+    }
+}
+
+/// Whether the answer that has come says that it was taken.
+pub(crate) fn answer(num_headers: usize) -> Result<(), FetchError> {
+    match headers(num_headers)?.iter().find(|(name, _)| *name == b":status") {
+        Some((_, [b'2', _, _])) => Ok(()),
+        Some((_, status)) => Err(FetchError::Status(String::from_utf8_lossy(status).into_owned())),
+        None => Err(FetchError::NoAnswer),
+    }
+}
+
+/// The headers of the answer that has come. Without any there is no answer, and asking for them is an error.
+pub(crate) fn headers(num_headers: usize) -> Result<HeaderMap, FetchError> {
+    if num_headers == 0 {
+        return Ok(HeaderMap::empty());
+    }
+    host::call_response_headers().map_err(|_| FetchError::Unreadable)
+}
+
+/// What delays are drawn by.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // Without it the delays are the shortest ones.
+    let _ = host::fill_random(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

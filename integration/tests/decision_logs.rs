@@ -1,0 +1,196 @@
+//! What a server is told of the decisions of a real Envoy: each of them once, whatever the server does meanwhile.
+
+use std::{collections::BTreeSet, io::Read as _};
+
+use anyhow::{Context, Result};
+use flate2::read::GzDecoder;
+use integration::{
+    agent::Agent,
+    bundles::allowing,
+    envoy_config::EnvoyConfig,
+    eventually::eventually,
+    scripted_server::{Script, ScriptedServer},
+    stack::{Foundation, PATIENCE, Stack},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+const BIGQUERY: &str = "bigquery.googleapis.com";
+const QUERY: &str = "/bigquery/v2/projects/p/queries";
+const BUNDLE: &str = "/bundles/authz.tar.gz";
+const LOGS: &str = "/logs";
+
+/// A configuration of which the decisions go to `server`, by these limits.
+async fn laid(server: &ScriptedServer, reporting: Value) -> Result<(Foundation, EnvoyConfig)> {
+    server.now_at(BUNDLE, Script::module(&allowing("researcher"), "r1")?);
+    let foundation = Foundation::lay().await?;
+    let config = foundation.config(server.address())?.with_filter_config(|config| {
+        config["decision_logs"] = json!({"service": "bundles", "reporting": reporting});
+        config["labels"] = json!({"region": "eu-1"});
+    })?;
+    Ok((foundation, config))
+}
+
+/// The events that were taken; `server` took all of its uploads.
+fn events(uploads: &[impl AsRef<[u8]>]) -> Result<Vec<Value>> {
+    let mut events = Vec::new();
+    for upload in uploads {
+        let mut text = String::new();
+        GzDecoder::new(upload.as_ref()).read_to_string(&mut text)?;
+        let Value::Array(chunk) = serde_json::from_str(&text)? else { anyhow::bail!("no array: {text}") };
+        events.extend(chunk);
+    }
+    Ok(events)
+}
+
+fn id(event: &Value) -> String {
+    event["decision_id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The sum that Envoy has of events.
+async fn counted(stack: &Stack, state: &str) -> Result<u64> {
+    stack.envoy.stat(&format!("wasmcustom.hexr_authz_decision_log_events_{state}")).await
+}
+
+/// Waits until Envoy has counted as many.
+async fn wait_for(stack: &Stack, state: &str, count: u64) -> Result<()> {
+    eventually(PATIENCE, &format!("{count} events {state}"), async || {
+        (counted(stack, state).await.ok()? == count).then_some(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// An agent that is allowed, and one that is not.
+fn agents(stack: &Stack) -> Result<[Agent; 2]> {
+    Ok([stack.agent("researcher")?, stack.agent("editor")?])
+}
+
+/// Sends requests on a connection of each, in turn allowed and refused, and gives the ids of the refusals.
+async fn send([allowed, denied]: [Agent; 2], requests: usize) -> Result<Vec<String>> {
+    let [mut allowed, mut denied] = [allowed.connect().await?, denied.connect().await?];
+    let mut ids = Vec::new();
+    for number in 0..requests {
+        if number % 2 == 0 {
+            let answer = allowed.send("POST", BIGQUERY, QUERY).await?;
+            anyhow::ensure!(answer.status == 200, "{answer:?}");
+        } else {
+            let answer = denied.send("POST", BIGQUERY, QUERY).await?;
+            anyhow::ensure!(answer.status == 403, "{answer:?}");
+            ids.push(answer.header("x-hexr-decision-id").context("an id")?.to_owned());
+        }
+    }
+    Ok(ids)
+}
+
+/// The ids of the decisions that let a request through to the credential exchange.
+fn admitted(stack: &Stack) -> Vec<String> {
+    stack.exchange.take().iter().flat_map(|received| received.all("x-hexr-decision-id")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_decision_is_told_once() -> Result<()> {
+    const LANES: usize = 10;
+    const EACH: usize = 10_000;
+    let server = ScriptedServer::start(Script::body(200, "")).await?;
+    let reporting = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+    let (foundation, config) = laid(&server, reporting).await?;
+    let stack = foundation.start(&config, 2).await?;
+    stack.wait_until_ready().await?;
+    let ready = u64::try_from(events(&server.posted(LOGS))?.len())?;
+    assert_eq!(ready, 0, "readiness is no decision");
+
+    let mut lanes = JoinSet::new();
+    for _ in 0..LANES {
+        lanes.spawn(send(agents(&stack)?, EACH));
+    }
+    let mut decided: Vec<String> = Vec::new();
+    for refused in lanes.join_all().await {
+        decided.extend(refused?);
+    }
+    decided.extend(admitted(&stack));
+    assert_eq!(decided.len(), LANES * EACH);
+
+    let all = u64::try_from(LANES * EACH)?;
+    wait_for(&stack, "sent", all).await?;
+    assert_eq!(counted(&stack, "made").await?, all);
+    assert_eq!(counted(&stack, "dropped").await? + counted(&stack, "omitted").await?, 0);
+    let events = events(&server.posted(LOGS))?;
+    assert_eq!(events.len(), LANES * EACH);
+    let told: BTreeSet<String> = events.iter().map(id).collect();
+    assert_eq!(told.len(), events.len(), "an id stands once");
+    assert_eq!(told, decided.into_iter().collect());
+
+    let denied = events.iter().find(|event| event["result"] == json!(false)).context("a denial")?;
+    assert_eq!(denied["reason"], "policy_denied");
+    assert_eq!(denied["labels"]["region"], "eu-1");
+    assert_eq!(denied["bundles"], json!({"authz": {"revision": "r1"}}));
+    assert_eq!(denied["input"]["role"], "editor");
+    assert_eq!(denied["input"]["action"], "query");
+    assert!(denied["metrics"]["timer_server_handler_ns"].as_u64().is_some_and(|nanos| nanos > 0), "{denied}");
+    Ok(())
+}
+
+/// A server that is slow, away or broken costs no request anything; what has to give way is counted exactly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_trouble() -> Result<()> {
+    const LIMIT: u64 = 100;
+    let server = ScriptedServer::start(Script::body(200, "")).await?;
+    server.now_at(LOGS, Script::body(500, ""));
+    let reporting =
+        json!({"min_delay_seconds": 1, "max_delay_seconds": 1, "buffer_size_limit_events": LIMIT});
+    let (foundation, config) = laid(&server, reporting).await?;
+    let stack = foundation.start(&config, 1).await?;
+    stack.wait_until_ready().await?;
+    send(agents(&stack)?, 400).await?;
+    eventually(PATIENCE, "the complaint", async || {
+        stack.envoy.log_lines("decision logs: the bundle server answered 500").pop()
+    })
+    .await?;
+    for script in [Script::Drip, Script::Reset] {
+        let asked = server.asked_for(LOGS);
+        server.now_at(LOGS, script);
+        send(agents(&stack)?, 400).await?;
+        // One that never ends its answer is given up after its timeout.
+        eventually(2 * PATIENCE, "an upload", async || (server.asked_for(LOGS) > asked).then_some(()))
+            .await?;
+    }
+    server.now_at(LOGS, Script::body(204, ""));
+    eventually(2 * PATIENCE, "what was held", async || {
+        let [sent, dropped] = [counted(&stack, "sent").await.ok()?, counted(&stack, "dropped").await.ok()?];
+        (sent + dropped == 1200).then_some(())
+    })
+    .await?;
+    let sent = counted(&stack, "sent").await?;
+    assert!((1..=2 * LIMIT).contains(&sent), "{sent}");
+    assert_eq!(counted(&stack, "made").await?, 1200);
+    assert!(stack.envoy.stat("wasmcustom.hexr_authz_decision_log_upload_retries").await? > 0);
+    assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0);
+    let told: BTreeSet<String> = events(&server.posted(LOGS))?.iter().map(id).collect();
+    assert!(u64::try_from(told.len())? >= sent, "{} events", told.len());
+    eventually(PATIENCE, "the recovery", async || {
+        stack.envoy.log_lines("decision logs: the server is fine again").pop()
+    })
+    .await?;
+    Ok(())
+}
+
+/// What a worker holds when its listener is replaced is sent before it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_listener_leaves_nothing_behind() -> Result<()> {
+    let server = ScriptedServer::start(Script::body(200, "")).await?;
+    let reporting = json!({"min_delay_seconds": 3600, "max_delay_seconds": 3600});
+    let (foundation, config) = laid(&server, reporting).await?;
+    let watched = config.clone().with_listener_in(&foundation.path("listener.json"))?;
+    let stack = foundation.start_with(&watched, 2, &["--drain-time-s", "1"]).await?;
+    stack.wait_until_ready().await?;
+    send(agents(&stack)?, 100).await?;
+    wait_for(&stack, "made", 100).await?;
+    let told = events(&server.posted(LOGS))?.len();
+    assert!(told < 100, "{told} events were told at once");
+    let config = config.with_filter_config(|config| config["decision"]["contact"] = "new".into())?;
+    config.write_listener(&stack.path("listener.json"))?;
+    wait_for(&stack, "sent", 100).await?;
+    assert_eq!(events(&server.posted(LOGS))?.len(), 100);
+    Ok(())
+}
