@@ -24,6 +24,7 @@ pub(crate) struct Waiting {
 #[derive(Clone, Copy, Debug)]
 struct Wait {
     /// In milliseconds since 1970.
+    began: i64,
     ends_at: i64,
     /// How much of the body has come.
     bytes: usize,
@@ -41,9 +42,10 @@ pub(crate) enum Ended {
 impl Waiting {
     /// Has a request wait.
     pub(crate) fn begin(&self, context: u32, now: Timestamp, millis: u64) -> Result<(), HostError> {
-        let ends_at = now.unix_millis().saturating_add(i64::try_from(millis).unwrap_or(i64::MAX));
+        let began = now.unix_millis();
+        let ends_at = began.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX));
         let mut waiting = self.waiting.try_borrow_mut().map_err(|_| HostError::NotFound)?;
-        waiting.insert(context, Wait { ends_at, bytes: 0 });
+        waiting.insert(context, Wait { began, ends_at, bytes: 0 });
         Ok(())
     }
 
@@ -100,7 +102,8 @@ impl Waiting {
     /// Ends the wait of all requests that have waited too long.
     pub(crate) fn overdue(&self, now: Timestamp) -> Vec<u32> {
         let Ok(mut waiting) = self.waiting.try_borrow_mut() else { return Vec::new() };
-        let overdue = |wait: &Wait| wait.ends_at <= now.unix_millis();
+        // A clock that was set back must keep nobody waiting.
+        let overdue = |wait: &Wait| !(wait.began..wait.ends_at).contains(&now.unix_millis());
         let contexts =
             waiting.iter().filter(|(_, wait)| overdue(wait)).map(|(context, _)| *context).collect();
         waiting.retain(|_, wait| !overdue(wait));

@@ -2,26 +2,27 @@
 
 use std::rc::Rc;
 
-use hexr_authz_core::{config::Config, decision_log::DecisionLog, delivery::FetchError, status::labels};
+use hexr_authz_core::{config::Config, decision_log::DecisionLog, status::labels};
 
 use crate::{
-    host::{self, Level},
+    host,
     metrics::LogMetrics,
-    post,
+    post::{self, Complaints},
     worker::Worker,
 };
 
 /// The uploads of one worker.
 pub(crate) struct Uploads {
     metrics: LogMetrics,
-    /// Why the last one was not taken.
-    problem: Option<String>,
+    complaints: Complaints,
     /// In milliseconds since 1970, when a worker that ends waits no longer for the server.
     ends_at_millis: Option<i64>,
 }
 
 /// How many events are written on a tick: so few that a request which comes meanwhile hardly waits.
 const EVENTS_AT_ONCE: usize = 64;
+/// What is answered so is not taken the next time either.
+const NEVER_TAKEN: [u16; 3] = [400, 413, 422];
 /// How long a worker that ends waits for the server to take what it holds.
 const LAST_UPLOAD_MILLIS: i64 = 10_000;
 
@@ -35,7 +36,7 @@ pub(crate) fn of(config: &Rc<Config>, id: &str) -> Option<DecisionLog> {
 
 impl Uploads {
     pub(crate) fn new(metrics: LogMetrics) -> Self {
-        Self { metrics, problem: None, ends_at_millis: None }
+        Self { metrics, complaints: Complaints::of("decision logs"), ends_at_millis: None }
     }
 
     /// Writes events that no request came to write, and sends what is due.
@@ -59,10 +60,13 @@ impl Uploads {
         let taken = post::answer(num_headers);
         match &taken {
             Ok(()) => log.succeeded(now, post::random()),
+            Err(error) if error.http_code().is_some_and(|code| NEVER_TAKEN.contains(&code)) => {
+                log.rejected(now, post::random());
+            }
             Err(_) => log.failed(now, post::random()),
         }
         drop(log);
-        self.note(taken);
+        self.complaints.note(taken);
         self.send(worker);
         self.count(worker);
         true
@@ -86,7 +90,7 @@ impl Uploads {
         if let Err(problem) = post::send(log.outbox(), Some("gzip"), &body, now) {
             log.failed(now, post::random());
             drop(log);
-            self.note(Err(problem));
+            self.complaints.note(Err(problem));
         }
     }
 
@@ -94,18 +98,5 @@ impl Uploads {
         if let Some(mut log) = worker.log() {
             self.metrics.count(log.take_counts());
         }
-    }
-
-    /// Logs once for each cause why events are not taken.
-    fn note(&mut self, taken: Result<(), FetchError>) {
-        let problem = taken.err().map(|error| error.to_string());
-        if self.problem == problem {
-            return;
-        }
-        match &problem {
-            Some(problem) => host::log(Level::Warn, &format!("decision logs: {problem}")),
-            None => host::log(Level::Info, "decision logs: the server is fine again"),
-        }
-        self.problem = problem;
     }
 }

@@ -64,6 +64,8 @@ const HTTP_RESPONSE_HEADERS: u32 = 2;
 pub(crate) enum MetricKind {
     /// Their sum.
     Counter = 0,
+    /// The last one.
+    Gauge = 1,
     /// Their distribution.
     Histogram = 2,
 }

@@ -202,14 +202,24 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
     };
     let moment = Moment { now, seed: id.seed(), is_over: &is_over };
     let decision = authorizer.decide_derived(&peer, asked, moment, &SharedData, id);
-    record(worker, &decision, &peer, request.as_ref().ok(), now);
-    match decision {
+    // What Envoy does not do is no decision: it is told as a fault.
+    let admitted = match &decision {
         Decision::Allow(permit) => {
             let reserved = request.as_ref().map(Request::reserved_headers).unwrap_or_default();
-            let admitted = admit(&permit, reserved)?;
+            Some(admit(permit, reserved)?)
+        }
+        Decision::Waive(waiver) => Some(waive(waiver, &headers)?),
+        Decision::Deny(_) => None,
+    };
+    record(worker, &decision, &peer, request.as_ref().ok(), now);
+    match (decision, admitted) {
+        (Decision::Allow(permit), Some(admitted)) => {
             Ok(Judgement::Admitted(admitted, permit.into_response_headers()))
         }
-        Decision::Deny(refusal) => {
+        (Decision::Waive(_), Some(admitted)) => Ok(Judgement::Admitted(admitted, Vec::new())),
+        // Both were admitted above, or have failed there.
+        (Decision::Allow(_) | Decision::Waive(_), None) => Err(HostError::NotFound),
+        (Decision::Deny(refusal), _) => {
             let config = authorizer.config();
             let addressee = request.as_ref().map_or_else(
                 |_| Addressee::anyone(),
@@ -218,7 +228,6 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
             refuse(&refusal, config.contact.as_deref(), &addressee);
             Ok(Judgement::Answered)
         }
-        Decision::Waive(waiver) => Ok(Judgement::Admitted(waive(&waiver, &headers)?, Vec::new())),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 
-use hexr_authz_core::{decision::Decision, decision_log::Counts, series::Series, timestamp::Timestamp};
+use hexr_authz_core::{
+    decision::Decision, decision_log::Counts, series::Series, status::Cause, timestamp::Timestamp,
+};
 
 use crate::host::{self, HostError, MetricKind};
 
@@ -10,7 +12,9 @@ use crate::host::{self, HostError, MetricKind};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Metrics {
     activations: u32,
-    failures: u32,
+    activated_at: u32,
+    failed_fetches: u32,
+    refusals: u32,
     callbacks: u32,
 }
 
@@ -18,9 +22,15 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn define() -> Result<Self, HostError> {
+        let failures = |cause: Cause| {
+            let name = format!("hexr_authz_delivery_failures_total.cause.{}", cause.name());
+            host::define_metric(MetricKind::Counter, &name)
+        };
         Ok(Self {
-            activations: host::define_metric(MetricKind::Counter, "hexr_authz_policy_activations")?,
-            failures: host::define_metric(MetricKind::Counter, "hexr_authz_delivery_failures")?,
+            activations: host::define_metric(MetricKind::Counter, "hexr_authz_policy_activations_total")?,
+            activated_at: host::define_metric(MetricKind::Gauge, "hexr_authz_policy_activated_at_seconds")?,
+            failed_fetches: failures(Cause::Fetch)?,
+            refusals: failures(Cause::Refused)?,
             callbacks: host::define_metric(
                 MetricKind::Histogram,
                 "hexr_authz_delivery_callback_microseconds",
@@ -32,11 +42,19 @@ impl Metrics {
     pub(crate) fn activated(self) {
         // What is not counted is in the log.
         let _ = host::add_to_metric(self.activations, 1);
+        if let Ok(now) = host::now() {
+            let seconds = u64::try_from(now.unix_seconds()).unwrap_or_default();
+            let _ = host::record_metric(self.activated_at, seconds);
+        }
     }
 
     /// Something keeps a newer policy from being active.
-    pub(crate) fn failed(self) {
-        let _ = host::add_to_metric(self.failures, 1);
+    pub(crate) fn failed(self, cause: Cause) {
+        let counter = match cause {
+            Cause::Fetch => self.failed_fetches,
+            Cause::Refused => self.refusals,
+        };
+        let _ = host::add_to_metric(counter, 1);
     }
 
     /// Does the work of a callback, and records how long it kept its thread from everything else.
@@ -96,14 +114,20 @@ pub(crate) struct LogMetrics {
 impl LogMetrics {
     pub(crate) fn define() -> Result<Self, HostError> {
         let counter = |name: &str| {
-            host::define_metric(MetricKind::Counter, &format!("hexr_authz_decision_log_events_{name}"))
+            host::define_metric(
+                MetricKind::Counter,
+                &format!("hexr_authz_decision_log_events_total.state.{name}"),
+            )
         };
         Ok(Self {
             made: counter("made")?,
             sent: counter("sent")?,
             dropped: counter("dropped")?,
             omitted: counter("omitted")?,
-            retries: host::define_metric(MetricKind::Counter, "hexr_authz_decision_log_upload_retries")?,
+            retries: host::define_metric(
+                MetricKind::Counter,
+                "hexr_authz_decision_log_upload_retries_total",
+            )?,
         })
     }
 

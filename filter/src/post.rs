@@ -5,7 +5,36 @@ use hexr_authz_core::{
     timestamp::Timestamp,
 };
 
-use crate::host::{self, HeaderMap};
+use crate::host::{self, HeaderMap, Level};
+
+/// What a server does not take, told in the log once for each cause.
+#[derive(Debug)]
+pub(crate) struct Complaints {
+    /// What is posted, as the log names it.
+    title: &'static str,
+    /// Why the last of it was not taken.
+    problem: Option<String>,
+}
+
+// === impl Complaints ===
+
+impl Complaints {
+    pub(crate) fn of(title: &'static str) -> Self {
+        Self { title, problem: None }
+    }
+
+    pub(crate) fn note(&mut self, taken: Result<(), FetchError>) {
+        let problem = taken.err().map(|error| error.to_string());
+        if self.problem == problem {
+            return;
+        }
+        match &problem {
+            Some(problem) => host::log(Level::Warn, &format!("{}: {problem}", self.title)),
+            None => host::log(Level::Info, &format!("{}: the server is fine again", self.title)),
+        }
+        self.problem = problem;
+    }
+}
 
 /// Sends JSON, written as `encoding` says.
 pub(crate) fn send(

@@ -6,11 +6,14 @@ use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use integration::{
     agent::Agent,
+    bundle_server::BundleServer,
     bundles::allowing,
+    envoy::get,
     envoy_config::EnvoyConfig,
     eventually::eventually,
+    policies::Policies,
     scripted_server::{Script, ScriptedServer},
-    stack::{Foundation, PATIENCE, Stack},
+    stack::{ANY_PORT, Foundation, PATIENCE, Stack},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -49,7 +52,7 @@ fn id(event: &Value) -> String {
 
 /// The sum that Envoy has of events.
 async fn counted(stack: &Stack, state: &str) -> Result<u64> {
-    stack.envoy.stat(&format!("wasmcustom.hexr_authz_decision_log_events_{state}")).await
+    stack.envoy.stat(&format!("wasmcustom.hexr_authz_decision_log_events_total.state.{state}")).await
 }
 
 /// Waits until Envoy has counted as many.
@@ -164,7 +167,7 @@ async fn a_server_in_trouble() -> Result<()> {
     let sent = counted(&stack, "sent").await?;
     assert!((1..=2 * LIMIT).contains(&sent), "{sent}");
     assert_eq!(counted(&stack, "made").await?, 1200);
-    assert!(stack.envoy.stat("wasmcustom.hexr_authz_decision_log_upload_retries").await? > 0);
+    assert!(stack.envoy.stat("wasmcustom.hexr_authz_decision_log_upload_retries_total").await? > 0);
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0);
     let told: BTreeSet<String> = events(&server.posted(LOGS))?.iter().map(id).collect();
     assert!(u64::try_from(told.len())? >= sent, "{} events", told.len());
@@ -192,5 +195,44 @@ async fn a_drained_listener_leaves_nothing_behind() -> Result<()> {
     config.write_listener(&stack.path("listener.json"))?;
     wait_for(&stack, "sent", 100).await?;
     assert_eq!(events(&server.posted(LOGS))?.len(), 100);
+    Ok(())
+}
+
+/// A small team needs nothing else: the bundle server takes what Envoys tell of themselves, and shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bundle_server_takes_them() -> Result<()> {
+    let foundation = Foundation::lay().await?;
+    let policies = Policies::of(&foundation.path("policies"), &allowing("researcher"))?;
+    let server = BundleServer::start(ANY_PORT, policies.folder(), &foundation.path("server.log"))?;
+    let config = foundation.config(server.address())?.with_filter_config(|config| {
+        let reporting = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+        config["decision_logs"] = json!({"service": "bundles", "reporting": reporting});
+        config["status"] = json!({"service": "bundles"});
+    })?;
+    let stack = foundation.start(&config, 2).await?;
+    stack.wait_until_ready().await?;
+    let mut refused = send(agents(&stack)?, 20).await?;
+    let (denied, _) = eventually(PATIENCE, "what was denied", async || {
+        let (_, text) = get(server.address(), "/logs?denied=true&role=editor").await.ok()?;
+        let denied: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        (denied.len() == 10).then_some(denied)
+    })
+    .await?;
+    let mut told: Vec<String> = denied.iter().map(id).collect();
+    told.sort();
+    refused.sort();
+    assert_eq!(told, refused);
+    let decided = denied.first().context("a denial")?;
+    let expected = [decided.pointer("/labels/id"), decided.pointer("/bundles/authz/revision")];
+    assert!(expected.iter().all(Option::is_some), "{decided}");
+    // Changes are told at most once a second.
+    eventually(PATIENCE, "the status of that Envoy", async || {
+        let (_, text) = get(server.address(), "/status").await.ok()?;
+        let statuses: Value = serde_json::from_str(&text).ok()?;
+        let told =
+            ["/0/labels/id", "/0/bundles/authz/active_revision"].map(|pointer| statuses.pointer(pointer));
+        (told == expected).then_some(())
+    })
+    .await?;
     Ok(())
 }

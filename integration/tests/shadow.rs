@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use integration::{
     bundles::allowing,
+    envoy_config::set,
     eventually::eventually,
     stack::{Foundation, PATIENCE, Stack},
 };
@@ -16,7 +17,7 @@ const SPOOFED: [(&str, &[u8]); 3] =
 async fn start(change: impl FnOnce(&mut Value)) -> Result<Stack> {
     let foundation = Foundation::lay().await?;
     let config = foundation.config_with_policy(&allowing("researcher"))?.with_filter_config(|config| {
-        config["decision"]["mode"] = json!("shadow");
+        set(config, "/decision", "mode", json!("shadow"));
         change(config);
     })?;
     foundation.start(&config.with_optional_client_certificates()?, 1).await

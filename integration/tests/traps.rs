@@ -144,7 +144,7 @@ async fn envoy_refuses_a_wrong_configuration_and_names_every_mistake() -> Result
     .await?;
     for mistake in [
         "$.identity.trust_domains[0].paths[0]: ",
-        "$.decision.mode: must be `enforce`, but is `monitor`",
+        "$.decision.mode: must be `enforce` or `shadow`, but is `monitor`",
         "$.policy.modules[\"second.rego\"]: second.rego:2:5: ",
         "$.catalog.services[0].hosts[0]: `Host` is not a host",
         "$.limts: unknown key",

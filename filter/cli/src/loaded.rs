@@ -1,8 +1,10 @@
 //! What tests are run on: as `opa test` loads it, every module and every JSON and YAML file below the paths, and the
-//! decision cases.
+//! decision cases; or bundles.
+
+mod bundles;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -27,17 +29,26 @@ const CASES: &str = "cases";
 const CASES_CONFIG: &str = "config.json";
 
 impl Loaded {
+    /// Loads bundles, packed or as folders. Their signatures are not verified, as `opa test` does not.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, a line each.
+    pub(crate) fn from_bundles(paths: &[PathBuf], ignored: &Ignored) -> Result<Self, String> {
+        let (modules, data) = bundles::parts(paths, ignored)?;
+        Ok(Self { modules, data, cases: Vec::new() })
+    }
+
     /// Loads files, and folders with all that is in them. Data stands at the place that its folders name.
     ///
     /// # Errors
     /// Everything that cannot be read, a line each.
-    pub(crate) fn from(paths: &[PathBuf]) -> Result<Self, String> {
+    pub(crate) fn from(paths: &[PathBuf], ignored: &Ignored) -> Result<Self, String> {
         let mut loaded = Self::default();
         let mut problems = Vec::new();
         let mut case_folders: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-        let mut seen = Vec::new();
+        let mut seen = BTreeSet::new();
         for base in paths {
-            let files = match source::files_below(base, &Ignored::default(), is_known) {
+            let files = match source::files_below(base, ignored, is_known) {
                 Ok(files) => files,
                 Err(problem) => {
                     problems.push(problem);
@@ -45,10 +56,9 @@ impl Loaded {
                 }
             };
             for path in files {
-                if seen.contains(&path) {
+                if !seen.insert(shown(&path)) {
                     continue;
                 }
-                seen.push(path.clone());
                 match case_folder(&path) {
                     Some(folder) => case_folders.entry(folder.to_owned()).or_default().push(path),
                     None => problems.extend(loaded.add(base, &path).err()),
@@ -85,7 +95,7 @@ impl Loaded {
 }
 
 /// Whether OPA reads files of that name.
-fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     [".rego", ".json", ".yaml", ".yml"].iter().any(|ending| name.ends_with(ending))
 }
 
@@ -111,5 +121,6 @@ fn read(path: &Path) -> Result<String, String> {
 
 /// A path as messages have it.
 fn shown(path: &Path) -> String {
-    path.strip_prefix(".").unwrap_or(path).display().to_string()
+    let path: PathBuf = path.components().collect();
+    path.strip_prefix(".").unwrap_or(&path).display().to_string()
 }

@@ -44,12 +44,12 @@ pub(crate) struct Fingerprint(Vec<(PathBuf, u64, Option<SystemTime>)>);
 pub(crate) struct Packed {
     pub(crate) bytes: Vec<u8>,
     pub(crate) revision: String,
-    /// What the policy says of itself: it works, and costs more the larger it grows.
+    /// What costs more the larger it grows.
     pub(crate) slow_parts: Vec<SlowPart>,
 }
 
 /// The filter's, where it is not told others.
-const LIMITS: BundleLimits = BundleLimits { compressed: crate::command::BUNDLE_BYTES };
+pub(crate) const LIMITS: BundleLimits = BundleLimits { compressed: crate::command::BUNDLE_BYTES };
 /// The file in which a bundle speaks of itself.
 const MANIFEST: &str = ".manifest";
 /// How many characters of the sources' digest are a revision of their own.
@@ -74,11 +74,7 @@ impl Source {
 
     /// What the source looks like from outside.
     pub(crate) fn fingerprint(&self) -> Result<Fingerprint, String> {
-        let look = |path: PathBuf| {
-            let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok((path, metadata.len(), metadata.modified().ok()))
-        };
-        self.paths()?.into_iter().map(look).collect::<Result<_, String>>().map(Fingerprint)
+        Fingerprint::of(self.paths()?)
     }
 
     /// Packs the source and compiles the result as the filter would.
@@ -98,7 +94,26 @@ impl Source {
         Packed::of(&files, given.as_deref(), self.signer.as_deref(), subject, budget, audit_log)
     }
 
-    fn files(&self) -> Result<Vec<SourceFile>, String> {
+    /// The policy that the source is, compiled as the filter would.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, a line each.
+    pub(crate) fn policy(
+        &self,
+        subject: &Subject,
+        budget: Budget,
+        audit_log: &AuditLog,
+    ) -> Result<Policy, String> {
+        let files = rooted(self.files()?, subject);
+        let unsigned = pack(&files, &content_revision(&files))?;
+        compile(&unsigned, subject, budget, audit_log).map(|(_, policy)| policy)
+    }
+
+    /// The files that belong into the bundle.
+    ///
+    /// # Errors
+    /// Everything that cannot be read, a line each.
+    pub(crate) fn files(&self) -> Result<Vec<SourceFile>, String> {
         let verified = match &self.bundle {
             Some(verification) if self.path.is_file() => {
                 let bytes =
@@ -113,9 +128,7 @@ impl Source {
             }
             None => return self.read_paths(),
         };
-        let is_left_out = |path: &str| path.split('/').any(|segment| self.ignored.has(segment));
-        let belongs = |path: &str| path.rsplit('/').next().is_some_and(belongs);
-        Ok(verified.into_iter().filter(|file| belongs(&file.path) && !is_left_out(&file.path)).collect())
+        Ok(verified.into_iter().filter(|file| self.ignored.leaves(&file.path)).collect())
     }
 
     fn read_paths(&self) -> Result<Vec<SourceFile>, String> {
@@ -142,6 +155,22 @@ impl Source {
 
     fn paths(&self) -> Result<Vec<PathBuf>, String> {
         files_below(&self.path, &self.ignored, belongs)
+    }
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    /// What files look like from outside.
+    ///
+    /// # Errors
+    /// When one of them is not there any more.
+    pub(crate) fn of(paths: Vec<PathBuf>) -> Result<Self, String> {
+        let look = |path: PathBuf| {
+            let metadata = fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok((path, metadata.len(), metadata.modified().ok()))
+        };
+        paths.into_iter().map(look).collect::<Result<_, String>>().map(Self)
     }
 }
 
@@ -199,7 +228,7 @@ pub(crate) fn sign(unsigned: &[u8], signer: &Signer) -> Result<Vec<u8>, String> 
 }
 
 /// The files with a manifest that says where a tenant's bundle is rooted, unless they have one.
-fn rooted(mut files: Vec<SourceFile>, subject: &Subject) -> Vec<SourceFile> {
+pub(crate) fn rooted(mut files: Vec<SourceFile>, subject: &Subject) -> Vec<SourceFile> {
     if let Subject::Tenant(tenant) = subject
         && !files.iter().any(|file| file.path == MANIFEST)
     {
@@ -218,6 +247,11 @@ impl Ignored {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Whether the file at this path in a bundle stays a part of it.
+    pub(crate) fn leaves(&self, path: &str) -> bool {
+        path.rsplit('/').next().is_some_and(belongs) && !path.split('/').any(|segment| self.has(segment))
     }
 }
 
@@ -246,7 +280,8 @@ fn is_hidden(entry: &DirEntry) -> bool {
     name.starts_with('.') && !matches!(&*name, ".manifest" | ".signatures.json")
 }
 
-fn belongs(name: &str) -> bool {
+/// Whether a bundle has files of that name.
+pub(crate) fn belongs(name: &str) -> bool {
     name.ends_with(".rego") || matches!(name, "data.json" | "data.yaml" | "data.yml" | ".manifest")
 }
 

@@ -2,40 +2,44 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share stops at the first thing that does not work")]
 
+mod tool;
+
 use std::{fs, process::Command};
 
 use tempfile::TempDir;
+use tool::{Ran, folder};
 
 const POLICY: &str = "package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"editor\"\n";
 const CONFIG: &str = r#"{"identity": {"trust_domains": [{"name": "hexr.cloud"}]},
     "services": {"bundles": {"cluster": "bundle-server", "headers": {"authorization": "Bearer ${TOKEN}"}}},
     "bundles": {"authz": {"service": "bundles"}}}"#;
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, content) in files {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-    folder
-}
-
 /// Runs a command line in a folder with `files`; stdout is expected to be silent.
 #[track_caller]
 fn check(files: &[(&str, &str)], arguments: &[&str], exit_code: i32, stderr: &[&str]) -> TempDir {
     let folder = folder(files);
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).current_dir(folder.path()).output();
-    let output = output.unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(exit_code), "{errors}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    let Ran { stdout, stderr: errors, exit_code: code } = tool::run(folder.path(), arguments, "");
+    assert_eq!(code, Some(exit_code), "{errors}");
+    assert_eq!(stdout, "");
     assert_eq!(errors.lines().count(), stderr.len(), "{errors}");
     for (line, expect) in errors.lines().zip(stderr) {
         assert!(line.contains(expect), "{line}\nlacks\n{expect}");
     }
     folder
+}
+
+/// Runs `check` in a folder with `files`; what is found, a line each, and silence on stderr.
+#[track_caller]
+fn check_finds(files: &[(&str, &str)], arguments: &[&str], exit_code: i32, expect: &[&str]) {
+    let folder = folder(files);
+    let arguments = [&["check", "--format", "github"], arguments].concat();
+    let Ran { stdout: found, stderr, exit_code: code } = tool::run(folder.path(), &arguments, "");
+    assert_eq!(code, Some(exit_code), "{found}");
+    assert_eq!(stderr, "");
+    assert_eq!(found.lines().count(), expect.len(), "{found}");
+    for (line, expect) in found.lines().zip(expect) {
+        assert!(line.contains(expect), "{line}\nlacks\n{expect}");
+    }
 }
 
 #[test]
@@ -48,19 +52,21 @@ fn check_has_nothing_to_say_of_what_is_good() {
 #[test]
 fn check_names_every_mistake() {
     let files = [("a/one.rego", "package one\nx :="), ("b.rego", "package two\ny := ["), ("data.json", "{")];
-    check(&files, &["check", "."], 1, &["data.json: ", "a/one.rego:2:5: ", "b.rego:2:7: "]);
-    check(&[("a.rego", "package other\nx := 1")], &["check", "."], 1, &["no rule `data.hexr.authz.allow`"]);
-    check(&[], &["check", "."], 1, &["no policy here"]);
-    check(&[], &["check", "missing"], 1, &["missing"]);
+    let found = ["file=data.json,", "file=a/one.rego,line=2,col=5,", "file=b.rego,line=2,col=7,"];
+    check_finds(&files, &["."], 1, &found);
+    let nothing_decides = "::error title=no-decision::there is no rule `data.hexr.authz.allow`";
+    check_finds(&[("a.rego", "package other\nx := 1")], &["."], 1, &[nothing_decides]);
+    check_finds(&[], &["."], 1, &["no policy here"]);
+    check_finds(&[], &["missing"], 1, &["missing"]);
     let mistakes = CONFIG.replace("cluster", "clutser").replace("hexr.cloud", "Hexr/Cloud");
-    check(
+    check_finds(
         &[("config.json", &mistakes)],
-        &["check", "--config", "config.json"],
+        &["--config", "config.json"],
         1,
         &[
-            "config.json: $.identity.trust_domains[0].name: ",
-            "config.json: $.services.bundles.cluster: this key is missing",
-            "config.json: $.services.bundles.clutser: unknown key",
+            "file=config.json,line=1,col=34,endColumn=40,title=config-error::$.identity.trust_domains[0].name: ",
+            "$.services.bundles.cluster: this key is missing",
+            "$.services.bundles.clutser: unknown key",
         ],
     );
 }
@@ -71,15 +77,19 @@ fn check_warns_of_slow_updates() {
         r#"{"service": "bundles"}"#,
         r#"{"service": "bundles", "polling": {"min_delay_seconds": 60, "max_delay_seconds": 120}}"#,
     );
-    let warning =
-        ["warning: with `max_delay_seconds` 120 an update of bundle `authz` can take over 30 seconds"];
-    check(&[("config.json", &slow)], &["check", "--config", "config.json"], 0, &warning);
+    let warning = "title=slow-update::$.bundles.authz.polling.max_delay_seconds: with `max_delay_seconds` 120 an update of \
+                   bundle `authz` can take over 30 seconds";
+    check_finds(&[("config.json", &slow)], &["--config", "config.json"], 0, &[warning]);
+    check_finds(&[("config.json", &slow)], &["--config", "config.json", "--strict"], 1, &[warning]);
 }
 
 #[test]
 fn usage_errors_are_their_own() {
     for arguments in [
         &["check"][..],
+        &["check", ".", "--format", "xml"],
+        &["check", ".", "--tenant", "a/b"],
+        &["check", ".", "--tenant", "a", "--decision", "a/b"],
         &["chek"],
         &["serve"],
         &["serve", "--bundle", "x"],
@@ -213,12 +223,12 @@ fn keys_of_the_environment_are_not_looked_at() {
     assert_ne!(signed, CONFIG);
     check(&[("config.json", &signed)], &["check", "--config", "config.json"], 0, &[]);
     let short = signed.replace("\"key\": \"${BUNDLE_KEY}\"", "\"key\": \"short\", \"algorithm\": \"HS256\"");
-    let warning = "warning: the secret of key `k` is 27 bytes shorter than its algorithm's digest";
-    check(&[("config.json", &short)], &["check", "--config", "config.json"], 0, &[warning]);
+    let warning = "title=short-secret::$.keys.k.key: the secret of key `k` is 27 bytes shorter than its algorithm's digest";
+    check_finds(&[("config.json", &short)], &["--config", "config.json"], 0, &[warning]);
     let wrong = signed.replace("${BUNDLE_KEY}", "no key");
-    check(
+    check_finds(
         &[("config.json", &wrong)],
-        &["check", "--config", "config.json"],
+        &["--config", "config.json"],
         1,
         &["$.keys.k.key: this is not a public key in PEM"],
     );
@@ -239,164 +249,6 @@ fn what_is_ignored_is_not_built() {
     check(&files, &["build", ".", "--ignore", "authz"], 1, &["no policy here"]);
 }
 
-/// Runs `test` in a folder with `files`; stdout is compared without durations.
-#[track_caller]
-fn check_test(files: &[(&str, &str)], arguments: &[&str], exit_code: i32, stdout: &[&str], stderr: &[&str]) {
-    let folder = folder(files);
-    let arguments = [&["test"], arguments].concat();
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).current_dir(folder.path()).output();
-    let output = output.unwrap();
-    let (found, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let without_duration = |line: &str| match line.rsplit_once(" (") {
-        Some((line, duration)) if duration.ends_with("s)") => line.to_owned(),
-        Some(_) | None => line.to_owned(),
-    };
-    let found: Vec<String> = found.lines().map(without_duration).collect();
-    assert_eq!(found, stdout, "{errors}");
-    assert_eq!(errors.lines().count(), stderr.len(), "{errors}");
-    for (line, expect) in errors.lines().zip(stderr) {
-        assert!(line.contains(expect), "{line}\nlacks\n{expect}");
-    }
-    assert_eq!(output.status.code(), Some(exit_code), "{found:#?}{errors}");
-}
-
-const RULE: &str = "--------------------------------------------------------------------------------";
-const TESTED: (&str, &str) = (
-    "a_test.rego",
-    "package a_test\nimport data.hexr.authz\n\ntest_editor if authz.allow with input.role as \"editor\"\n\n\
-     test_viewer if not authz.allow with input.role as \"viewer\"\n\ntodo_test_later if false\n",
-);
-
-#[test]
-fn tests_are_reported_as_opa_reports_them() {
-    let files = [("authz.rego", POLICY), TESTED];
-    let skipped =
-        ["a_test.rego:8:", "data.a_test.todo_test_later: SKIPPED", RULE, "PASS: 2/3", "SKIPPED: 1/3"];
-    check_test(&files, &["."], 2, &skipped, &[]);
-    check_test(&files, &["-z", "."], 0, &skipped, &[]);
-    let verbose = ["a_test.rego:4:", "data.a_test.test_editor: PASS", RULE, "PASS: 1/1"];
-    check_test(&files, &["-v", "-r", "editor$", "."], 0, &verbose, &[]);
-    check_test(&files, &["-r", "data.a_test.test", "."], 0, &["PASS: 2/2"], &[]);
-    check_test(&files, &["-r", "nobody", "."], 0, &[], &[]);
-    check_test(&[("authz.rego", POLICY)], &["."], 0, &[], &[]);
-    let failing = "package b\ntest_a if 1 == 2\ntest_a if true\ntest_b[x] if { some x in [\"p\", \"q\"]; x == \"q\" }\n\
-                   test_c if y\ny := 1\ny := 2 if input == {}\ntest_d if y with input as {}\n";
-    check_test(
-        &[("b.rego", failing), TESTED, ("authz.rego", POLICY)],
-        &["b.rego", "-v"],
-        2,
-        &[
-            "b.rego:2:",
-            "data.b.test_a: FAIL",
-            "b.rego:3:",
-            "data.b.test_a#01: PASS",
-            "b.rego:4:",
-            "data.b.test_b: FAIL",
-            "  p: FAIL",
-            "  q: PASS",
-            "b.rego:5:",
-            "data.b.test_c: PASS",
-            "b.rego:8:",
-            "data.b.test_d: ERROR",
-            "  the rule `data.b.y` has two values at once",
-            RULE,
-            "PASS: 3/6",
-            "FAIL: 2/6",
-            "ERROR: 1/6",
-        ],
-        &[],
-    );
-}
-
-#[test]
-fn what_cannot_be_run_is_not_a_failure() {
-    check_test(&[("a.rego", "package a\nx :=")], &["."], 1, &[], &["a.rego:2:5"]);
-    check_test(&[("a.rego", "package a\ntest_x if y == 1")], &["."], 1, &[], &["a.rego:2"]);
-    check_test(&[], &["missing"], 1, &[], &["missing"]);
-    check_test(
-        &[("a.rego", "package a")],
-        &["-r", "[", "."],
-        1,
-        &[],
-        &["regex parse error", "[", "^", "error: unclosed"],
-    );
-}
-
-/// Data is loaded as OPA loads it, not as a bundle.
-#[test]
-fn all_json_and_yaml_is_data() {
-    let test = "package a\ntest_a if data.x.y.z == 1\ntest_b if data.x.list.w == 2\ntest_c if data.top\n";
-    let files =
-        [("a.rego", test), ("x/y/any.json", "{\"z\": 1}"), ("x/list/b.yaml", "w: 2"), ("c.yml", "top: true")];
-    check_test(&files, &["."], 0, &["PASS: 3/3"], &[]);
-    let files = [("a.rego", test), ("x/y.json", "{\"z\": 1}"), ("y.yaml", "x: {z: 2}")];
-    check_test(&files, &["."], 1, &[], &["y.yaml: `data.x.z` is given twice"]);
-}
-
-#[test]
-fn results_for_programs() {
-    let folder = folder(&[("b.rego", "package b\ntest_a if false\ntodo_test_b if true\n")]);
-    let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz"))
-        .args(["test", "--format", "json", "."])
-        .current_dir(folder.path())
-        .output()
-        .unwrap();
-    let mut results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    for result in results.as_array_mut().unwrap() {
-        assert!(result.as_object_mut().unwrap().remove("duration").unwrap().is_u64());
-    }
-    assert_eq!(
-        results,
-        serde_json::json!([
-            {"location": {"file": "b.rego", "row": 2, "col": 1}, "package": "data.b", "name": "test_a", "fail": true},
-            {"location": {"file": "b.rego", "row": 3, "col": 1}, "package": "data.b", "name": "todo_test_b", "skip": true},
-        ])
-    );
-    assert_eq!(output.status.code(), Some(2));
-}
-
-const CASES_CONFIG: &str = r#"{"identity": {"trust_domains": [{"name": "hexr.cloud"}]}, "catalog": {"services": [
-    {"service": "aws_s3", "hosts": ["s3.example"], "actions": [{"action": "GetObject", "method": "GET", "path": "/**"}]}]}}"#;
-
-#[test]
-fn decision_cases() {
-    let cases = "\
-roles:
-  - name: an editor reads
-    spiffe_id: spiffe://hexr.cloud/agent/acme/crew/editor
-    request: { method: GET, host: s3.example, path: /a }
-    expect: { decision: allow, action: GetObject }
-  - name: a viewer reads
-    spiffe_id: spiffe://hexr.cloud/agent/acme/crew/viewer
-    request: { method: GET, host: s3.example, path: /a }
-    expect: { decision: allow }
-";
-    let files = [("authz.rego", POLICY), ("cases/config.json", CASES_CONFIG), ("cases/roles.yaml", cases)];
-    let failed = [
-        "cases/roles.yaml:6:",
-        "cases.roles[\"a viewer reads\"]: FAIL",
-        "  decision is `deny`, expected `allow`, reason is `policy_denied`, expected none, status is `403`, expected none, \
-         at 2025-01-15T10:30:00Z",
-        RULE,
-        "PASS: 1/2",
-        "FAIL: 1/2",
-    ];
-    check_test(&files, &["."], 2, &failed, &[]);
-    check_test(&files, &[".", "-r", "an editor"], 0, &["PASS: 1/1"], &[]);
-    let mistakes = cases.replace("expect: { decision: allow }", "expect: { decision: deny }\n    at: noon");
-    check_test(
-        &[files[0], files[1], ("cases/roles.yaml", &mistakes)],
-        &["."],
-        1,
-        &[],
-        &["a viewer reads: say by which `reason`", "a viewer reads: `noon` is no instant"],
-    );
-    // Without a configuration it is data.
-    let test = ("a_test.rego", "package a\ntest_a if count(data.cases.roles) == 2");
-    check_test(&[files[0], files[2], test], &["."], 0, &["PASS: 1/1"], &[]);
-}
-
 /// What the README and `docs/policy.md` say of them.
 #[test]
 fn the_default_policies_pass() {
@@ -407,6 +259,7 @@ fn the_default_policies_pass() {
     assert!(report.starts_with("PASS: "), "{report}");
     for arguments in [&["check", policies][..], &["check", policies, "--ignore", "*_test.rego"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_hexr-authz")).args(arguments).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let found = [output.stdout, output.stderr].concat();
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&found).as_ref()), (Some(0), ""));
     }
 }

@@ -115,6 +115,7 @@ fn ask(authorizer: &Authorizer, peer: &Peer, ledger: &dyn Ledger) -> Outcome<Opt
     match authorizer.decide(peer, &request, moment, ledger, DecisionId::from_random([0; 16])) {
         Decision::Allow(_) => Ok(None),
         Decision::Deny(refusal) => Ok(Some(refusal.denial.reason().code())),
+        Decision::Waive(waiver) => Ok(Some(waiver.refusal().denial.reason().code())),
     }
 }
 

@@ -244,6 +244,12 @@ impl DecisionId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid().hyphenated().to_string())
     }
 
+    /// The id of a decision that was made.
+    #[cfg(feature = "replay")]
+    pub(crate) fn of_past(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// A number that follows from it: what random builtins of a policy answer by, one for each decision.
     pub fn seed(&self) -> u64 {
         let bytes = self.0.bytes();

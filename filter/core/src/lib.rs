@@ -16,6 +16,12 @@ pub mod delivery;
 pub mod denial;
 mod header_names;
 pub mod identity;
+#[cfg(feature = "lint")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is found is about a few of the many shapes of Rego's syntax; `lint::reference` matches all of them"
+)]
+pub mod lint;
 pub mod pace;
 pub mod policy;
 #[expect(
@@ -23,6 +29,8 @@ pub mod policy;
     reason = "most functions know a few of the many shapes of Rego's syntax and values; `rego::visit` matches all of them"
 )]
 mod rego;
+#[cfg(feature = "replay")]
+pub mod replay;
 pub mod reply;
 pub mod request;
 pub mod series;

@@ -39,6 +39,17 @@ pub struct Problem {
     pub text: String,
     /// What the server answered, where that is what is wrong.
     pub http_code: Option<u16>,
+    /// What kind of thing is wrong.
+    pub cause: Cause,
+}
+
+/// What kind of thing keeps a policy from being active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing usable came from the server.
+    Fetch,
+    /// What came is no policy that may be active.
+    Refused,
 }
 
 /// What one event tells.
@@ -72,17 +83,29 @@ const MAX_TENANTS: usize = 100;
 /// OPA's for what has never been.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
+// === impl Cause ===
+
+impl Cause {
+    /// The name by which it is counted.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fetch => "fetch",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 // === impl Problem ===
 
 impl From<String> for Problem {
     fn from(text: String) -> Self {
-        Self { text, http_code: None }
+        Self { text, http_code: None, cause: Cause::Refused }
     }
 }
 
 impl From<&FetchError> for Problem {
     fn from(error: &FetchError) -> Self {
-        Self { text: error.to_string(), http_code: error.http_code() }
+        Self { text: error.to_string(), http_code: error.http_code(), cause: Cause::Fetch }
     }
 }
 
@@ -105,7 +128,7 @@ impl BundleStatus {
         if let Some(size) = self.size {
             fields.insert("size".to_owned(), json!(size));
         }
-        if let Some(Problem { text, http_code }) = &self.problem {
+        if let Some(Problem { text, http_code, .. }) = &self.problem {
             let errors: Vec<Value> =
                 text.lines().take(MAX_ERRORS).map(|line| json!({"message": shortened(line)})).collect();
             fields.insert("code".to_owned(), json!("bundle_error"));

@@ -1,6 +1,10 @@
 //! The one instant of a decision. It comes from the caller: the core has no clock.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SecondsFormat};
+
+use crate::rego::builtins::parse_duration;
 
 /// Nanoseconds in a second.
 pub(crate) const NANOS_PER_SECOND: i64 = 1_000_000_000;
@@ -8,6 +12,11 @@ pub(crate) const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// The whole seconds after which `nanos` nanoseconds have passed; at least one, as callers are told to wait.
 pub(crate) fn seconds_to_wait(nanos: i64) -> i64 {
     (nanos.saturating_add(NANOS_PER_SECOND - 1) / NANOS_PER_SECOND).max(1)
+}
+
+/// Reads a duration as Go and OPA write it: `5s`, `1m30s`, `1.5h`. None for what is none, or is below zero.
+pub fn read_duration(text: &str) -> Option<Duration> {
+    parse_duration(text).and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos)
 }
 
 /// An instant in nanoseconds since the Unix epoch, UTC.
@@ -20,6 +29,11 @@ impl Timestamp {
     /// The instant `unix_nanos` nanoseconds after the Unix epoch. The range ends in the year 2262.
     pub const fn from_unix_nanos(unix_nanos: i64) -> Self {
         Self { unix_nanos }
+    }
+
+    /// Reads RFC 3339: `2026-01-15T10:30:00Z`. None for what is none, or lies beyond the range.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt().map(Self::from_unix_nanos)
     }
 
     /// Nanoseconds since the Unix epoch: what `time.now_ns()` answers in a policy.
@@ -50,7 +64,7 @@ impl Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use super::{NANOS_PER_SECOND, Timestamp, seconds_to_wait};
+    use super::*;
 
     #[test]
     fn who_waits_waits_long_enough() {
@@ -63,6 +77,28 @@ mod tests {
             (i64::MAX, 9_223_372_036),
         ] {
             assert_eq!(seconds_to_wait(nanos), seconds, "{nanos}");
+        }
+    }
+
+    #[test]
+    fn instants_and_durations_are_read() {
+        for (text, nanos) in [
+            ("2026-01-15T10:30:00Z", Some(1_768_473_000_000_000_000)),
+            ("2026-01-15T11:30:00.5+01:00", Some(1_768_473_000_500_000_000)),
+            ("2026-01-15", None),
+            ("2263-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(Timestamp::from_rfc3339(text).map(Timestamp::unix_nanos), nanos, "{text}");
+        }
+        for (text, millis) in [
+            ("5s", Some(5_000)),
+            ("1m30.5s", Some(90_500)),
+            ("0", Some(0)),
+            ("-1s", None),
+            ("5", None),
+            ("soon", None),
+        ] {
+            assert_eq!(read_duration(text), millis.map(Duration::from_millis), "{text}");
         }
     }
 

@@ -3,7 +3,10 @@
 
 use std::{fs, path::Path};
 
-use hexr_authz_core::policy::{Data, Library, Module, Question};
+use hexr_authz_core::{
+    policy::{Data, Input, Insight, Library, Module, Moment, Question, RulePath},
+    timestamp::Timestamp,
+};
 
 /// What mutants are made of: the fuzz targets' first texts, which are ordinary policies.
 fn texts() -> Vec<String> {
@@ -105,20 +108,28 @@ fn almost_policies_end() {
     let texts = texts();
     assert!(texts.len() >= 4, "the first texts are there");
     let mut random = Random(2026);
-    let (mut compiled, mut answered) = (0, 0);
+    let (mut compiled, mut answered, mut explained) = (0, 0, 0);
+    let Some(allow) = RulePath::parse("hexr/authz/allow") else { return };
+    let moment = Moment { now: Timestamp::from_unix_nanos(1), seed: 0, is_over: &|_| false };
     for _ in 0..6_000 {
         let text = mutant(&texts, &mut random);
         let modules = [Module { path: "a.rego".to_owned(), text, dialect: None }];
         let Ok(library) = Library::compile(&modules, &Data::default()) else { continue };
         compiled += 1;
+        let Ok(insight) = Insight::new(&modules) else { continue };
         for input in
             [Some("{\"role\": \"editor\", \"n\": [1, \"é\", null], \"tenant\": {}}"), Some("[]"), None]
         {
             for is_indexed in [true, false] {
                 let question = Question { path: &[], input, now_ns: 1, work: 20_000, is_indexed };
-                answered += usize::from(library.ask(question).is_ok());
+                let answer = library.ask(question);
+                assert_eq!(library.ask_recorded(question), answer, "recording changes nothing");
+                answered += usize::from(answer.is_ok());
             }
+            let input = input.map_or(Input::none(), |text| Input::from_json(text).unwrap_or(Input::none()));
+            explained += usize::from(library.explain(&insight, &allow, &input, moment).is_some());
         }
     }
     assert!(compiled > 500 && answered > 500, "{compiled} of the texts compile, {answered} answers");
+    assert!(explained > 50, "{explained} explanations");
 }

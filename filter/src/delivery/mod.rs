@@ -14,7 +14,7 @@ use std::rc::Rc;
 use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::Config,
-    delivery::{DeliveryKeys, Download, FetchError, Lease, Terms},
+    delivery::{DeliveryKeys, Download, Lease, Terms},
     pace::Slices,
     status::{Problem, Reporter, Status, labels},
     timestamp::Timestamp,
@@ -23,9 +23,9 @@ use hexr_authz_core::{
 pub(crate) use self::slice::PAUSE;
 use self::{line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
-    host::{self, HostError, Level},
+    host::{self, HostError},
     metrics::Metrics,
-    post,
+    post::{self, Complaints},
     worker::Worker,
 };
 
@@ -40,8 +40,7 @@ pub(crate) struct Delivery {
     downloads: Vec<(String, Download)>,
     tenants: Option<TenantLines>,
     reporter: Option<Reporter>,
-    /// Why the last status event was not taken.
-    untold: Option<String>,
+    complaints: Complaints,
     /// A policy that is being taken apart.
     retiring: Option<Slices<()>>,
 }
@@ -82,7 +81,7 @@ impl Delivery {
                 .status
                 .clone()
                 .map(|resource| Reporter::new(resource, labels(&config.labels, id))),
-            untold: None,
+            complaints: Complaints::of("status"),
             retiring: None,
             me,
             slice: Slice::default(),
@@ -142,7 +141,7 @@ impl Delivery {
                 Ok(()) => outbox.succeeded(now, post::random()),
                 Err(_) => outbox.failed(now, post::random()),
             }
-            return self.note_told(taken);
+            return self.complaints.note(taken);
         } else if let Some(tenants) = &mut self.tenants {
             tenants.on_response(token, num_headers, body_size, now, worker, &self.slice);
         }
@@ -228,21 +227,8 @@ impl Delivery {
         reporter.told(now);
         if let Err(problem) = post::send(reporter.outbox(), None, event.as_bytes(), now) {
             reporter.outbox().failed(now, post::random());
-            self.note_told(Err(problem));
+            self.complaints.note(Err(problem));
         }
-    }
-
-    /// Logs once for each cause why events are not taken.
-    fn note_told(&mut self, taken: Result<(), FetchError>) {
-        let problem = taken.err().map(|error| error.to_string());
-        if self.untold == problem {
-            return;
-        }
-        match &problem {
-            Some(problem) => host::log(Level::Warn, &format!("status: {problem}")),
-            None => host::log(Level::Info, "status: the server is fine again"),
-        }
-        self.untold = problem;
     }
 
     /// Begins to fetch where the one that fetched before has ended.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
@@ -51,7 +52,10 @@ pub async fn everything(keep: bool) -> Result<()> {
     }
     let policies = Policies::shipped(&folder.join("policies"))?;
     let server = BundleServer::start(ANY_PORT, policies.folder(), &folder.join("bundle-server.log"))?;
-    let config = foundation.config(server.address())?;
+    let config = foundation.config(server.address())?.with_filter_config(|config| {
+        let reporting = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+        config["decision_logs"] = json!({"service": "bundles", "reporting": reporting});
+    })?;
     let stack = foundation.start(&config, 2).await?;
     stack.wait_until_ready().await?;
     println!("bundle server        http://{}/bundles/authz.tar.gz", server.address());
@@ -74,7 +78,7 @@ pub async fn everything(keep: bool) -> Result<()> {
 
     flip::edit_under_load(&stack, &policies).await?;
     if keep {
-        print_commands(&stack, &folder);
+        print_commands(&stack, server.address(), &folder);
         interrupted().await?;
     } else {
         println!("\n`cargo demo -- --keep` leaves it running, to try by hand.");
@@ -131,7 +135,7 @@ async fn play(agent: impl Fn(&Character) -> Result<Agent>) -> Result<Vec<Scene>>
     Ok(scenes)
 }
 
-fn print_commands(stack: &Stack, folder: &Path) {
+fn print_commands(stack: &Stack, bundle_server: SocketAddr, folder: &Path) {
     let tls = folder.join("tls");
     let port = stack.envoy.agents().port();
     let curl = |who: &str, rest: &str| {
@@ -148,6 +152,7 @@ fn print_commands(stack: &Stack, folder: &Path) {
     curl("viewer", &query);
     curl("viewer", &format!("https://localhost:{port}/hexr-authz/ready"));
     println!("\nEdit {}, and ask again.", folder.join("policies").display());
+    println!("What was decided: cargo run -q --bin hexr-authz -- logs --from http://{bundle_server}");
     println!("Logs: {}", logs(folder).map(|path| path.display().to_string()).join("  "));
     println!("Envoy's admin interface: http://{}", stack.envoy.admin());
 }

@@ -20,6 +20,7 @@ use crate::source::{Ignored, Source};
 /// The same files give the same bytes, but for a signature, which says when it was made. What does not compile is not
 /// built.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Build {
     /// The folder, or a single file; with `--bundle` a bundle.
     path: PathBuf,
@@ -32,8 +33,8 @@ pub(crate) struct Build {
     /// The revision; without it one is made of the content.
     #[arg(short, long)]
     revision: Option<String>,
-    /// Names of files and folders to leave out, as `*_test.rego`.
-    #[arg(long, value_name = "PATTERN", value_parser = Pattern::new)]
+    /// Names of files and folders to leave out, as `*_test.rego,drafts`.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = Pattern::new)]
     ignore: Vec<Pattern>,
     /// The rule that decides.
     #[arg(long, default_value = DEFAULT_DECISION, value_parser = rule_path)]
@@ -43,6 +44,19 @@ pub(crate) struct Build {
     #[command(flatten)]
     verifying: Verifying,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  hexr-authz build policies --ignore '*_test.rego'
+                                          makes bundle.tar.gz of a folder, without its tests
+  hexr-authz build policies -o authz.tar.gz --revision v1.2.0
+                                          with a name and a revision of your own
+  hexr-authz build policies --signing-key key.pem
+                                          signed by RS256, as `opa build` signs
+  hexr-authz build -b bundle.tar.gz --verification-key key.pub.pem -o plain.tar.gz
+                                          verified, and without its signature
+  hexr-authz build -b policies -o authz.tar.gz
+                                          of a folder that is a bundle: its manifest's revision stays";
 
 /// How the bundle is signed: the flags of `opa build`.
 #[derive(clap::Args)]

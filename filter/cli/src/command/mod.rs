@@ -2,6 +2,11 @@
 
 pub(crate) mod build;
 pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod eval;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod replay;
 pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod test;
@@ -12,6 +17,8 @@ use hexr_authz_core::{
     audit_log::{AuditLog, Record, Scope},
     policy::{Budget, RulePath},
 };
+
+use crate::output::tell;
 
 /// The decision's rule where nothing else is asked for.
 const DEFAULT_DECISION: &str = "hexr/authz/allow";
@@ -42,7 +49,7 @@ fn exit<T, E: Display>(result: Result<T, E>) -> ExitCode {
     match result {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            tell(error);
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,7 @@ mod metrics;
 mod origin;
 mod persistence;
 mod signing;
+mod sink;
 mod status;
 mod tenants;
 mod tls;
@@ -38,14 +39,29 @@ use self::{
     origin::Origin,
     persistence::Shelf,
     signing::SigningFlags,
+    sink::{Sink, SinkFlags},
     tenants::Tenants,
     tls::{Tls, TlsFlags},
 };
 use super::{DEFAULT_DECISION, exit, rule_path};
-use crate::source::{Ignored, Source};
+use crate::{
+    output::{say, tell},
+    source::{Ignored, Source},
+};
 
 /// The bundle that a ConfigMap is served as when nothing else is said.
 const DEFAULT_NAME: &str = "authz";
+
+const EXAMPLES: &str = "\
+Examples:
+  hexr-authz serve --bundle authz=policies --ignore '*_test.rego'
+  hexr-authz serve --bundle authz=policies --tenants tenants --persist /var/lib/hexr-authz
+  hexr-authz serve --configmap hexr-system/opa-policy --signing-key key.pem --signing-alg ES256
+  hexr-authz serve --addr 0.0.0.0:8443 --bundle authz=policies --tls-cert-file tls.crt \\
+      --tls-private-key-file tls.key --authentication=token --token-file tokens
+
+Standard output has one line, with the address; the log is on standard error: which revision of which bundle is served,
+what is refused and why, and which files were read again.";
 
 /// Serve folders and Kubernetes ConfigMaps as OPA bundles, and every change of them.
 ///
@@ -53,7 +69,11 @@ const DEFAULT_NAME: &str = "authz";
 /// does not compile is not served: the last good bundle stays, and `/health?bundles` and the log say why. Without
 /// `--bundle`, `--configmap` and `--tenants`, in a cluster or with a kubeconfig, the ConfigMap `hexr-system/opa-policy` is
 /// served as `authz`.
+///
+/// Envoys tell it of their decisions at `/logs` and of what is active in them at `/status`; `hexr-authz logs` shows what they
+/// told.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
     /// The address to listen at.
     #[arg(short, long, default_value = "127.0.0.1:8181")]
@@ -79,6 +99,8 @@ pub(crate) struct Serve {
     /// Keep the last good bundles in this folder, and serve them after a restart while their source is away or broken.
     #[arg(long, value_name = "DIR")]
     persist: Option<PathBuf>,
+    #[command(flatten)]
+    sink: SinkFlags,
     #[command(flatten)]
     signing: SigningFlags,
     #[command(flatten)]
@@ -158,17 +180,24 @@ impl Serve {
         {
             return Err(format!("there is no `{}`", missing.display()));
         }
+        let sink = self.sink.sink()?;
         let terms = Arc::new(Terms { signing: self.signing.signing()?, shelf, metrics: Metrics::new() });
         // Each client that waits is a connection.
         let _ = rlimit::increase_nofile_limit(u64::MAX);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| error.to_string())?;
-        let result = runtime.block_on(self.serve(terms, tls, gate)).map_err(|error| error.to_string());
+        let result = runtime.block_on(self.serve(terms, sink, tls, gate)).map_err(|error| error.to_string());
         runtime.shutdown_timeout(LAST_WORK);
         result
     }
 
-    async fn serve(self, terms: Arc<Terms>, tls: Option<Arc<Tls>>, gate: Arc<Gate>) -> anyhow::Result<()> {
+    async fn serve(
+        self,
+        terms: Arc<Terms>,
+        sink: Sink,
+        tls: Option<Arc<Tls>>,
+        gate: Arc<Gate>,
+    ) -> anyhow::Result<()> {
         let ignored = Ignored::new(self.ignore);
         let changed = Arc::new(Notify::new());
         let config_maps = ConfigMaps { ignored: ignored.clone(), changed: Arc::clone(&changed) };
@@ -192,7 +221,8 @@ impl Serve {
         }
         let listener = TcpListener::bind(self.addr).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        println!("listening on {scheme}://{}", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        say(format!("listening on {scheme}://{address}\n")).map_err(anyhow::Error::msg)?;
         tokio::spawn(Arc::clone(&bundles).watch(changed));
         if let Some(tenants) = &tenants {
             tokio::spawn(Arc::clone(tenants).watch());
@@ -201,9 +231,10 @@ impl Serve {
         let (stopping, stop) = Stop::new();
         tokio::spawn(async move {
             shutdown().await;
+            tell("stopping: who waits is answered first");
             let _ = stopping.send(true);
         });
-        let served = Arc::new(Served { bundles, tenants, terms, stop: stop.clone() });
+        let served = Arc::new(Served { bundles, tenants, terms, sink, stop: stop.clone() });
         connections::serve(listener, http::router(served, gate), tls, stop).await;
         Ok(())
     }
@@ -223,10 +254,10 @@ async fn read_again(tls: Option<Arc<Tls>>, gate: Arc<Gate>) {
         for ((what, result), told) in results.into_iter().zip(&mut told) {
             let problem = result.as_ref().err().cloned();
             if matches!(result, Ok(true)) {
-                eprintln!("{what} changed: those that are there now count");
+                tell(format!("{what} changed: those that are there now count"));
             }
             if let Some(problem) = problem.as_ref().filter(|problem| told.as_ref() != Some(*problem)) {
-                eprintln!("{what} cannot be read again, those before stay: {problem}");
+                tell(format!("{what} cannot be read again, those before stay: {problem}"));
             }
             *told = problem;
         }

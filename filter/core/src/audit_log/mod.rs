@@ -6,12 +6,16 @@
 //! costs anything once its calls have left the window.
 
 mod accounts;
+#[cfg(any(feature = "cases", feature = "replay"))]
+mod book;
 mod calls;
 mod settle;
 mod shard;
 mod subject;
 mod sweep;
 
+#[cfg(any(feature = "cases", feature = "replay"))]
+pub(crate) use book::Book;
 pub use calls::Calls;
 pub use settle::Judged;
 pub use sweep::Sweep;

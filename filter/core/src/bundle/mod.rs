@@ -10,7 +10,7 @@ mod write;
 
 pub use archive::ArchiveError;
 pub use manifest::Manifest;
-pub use read::{BundleError, unpack, verify_files};
+pub use read::{BundleError, unpack, unpack_unverified, verify_files};
 pub use set::{BundleSet, Subject};
 #[cfg(feature = "signing")]
 pub use signature::Signer;

@@ -54,6 +54,15 @@ pub fn verify_files(
     verified(files.into_iter().map(|file| (file.path, file.content)).collect(), verification, now)
 }
 
+/// The files of a bundle whoever signed it, and its signature among them: for tools that act on nothing that it says.
+///
+/// # Errors
+/// Why it cannot be unpacked.
+pub fn unpack_unverified(bytes: &[u8], limits: BundleLimits) -> Result<Vec<SourceFile>, ArchiveError> {
+    let files = finish(archive::unpack(bytes, limits, &Pace::unhurried()))?;
+    Ok(files.into_iter().map(|(path, content)| SourceFile { path, content }).collect())
+}
+
 fn verified(
     mut files: Files,
     verification: Option<&Verification>,
@@ -112,9 +121,26 @@ impl Bundle {
         Self::of(archive::unpack(bytes, limits, pace).await?, pace).await
     }
 
+    /// Reads the files of a bundle. A signature among them is not looked at: see [`verify_files`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn from_sources(files: Vec<SourceFile>) -> Result<Self, BundleError> {
+        let files = files.into_iter().map(|file| (file.path, file.content)).collect();
+        finish(Self::of(files, &Pace::unhurried()))
+    }
+
     async fn of(files: Files, pace: &Pace) -> Result<Self, BundleError> {
         let (bundle, problems) = Self::from_files(files, pace).await;
         if problems.is_empty() { Ok(bundle) } else { Err(BundleError::Files(problems)) }
+    }
+
+    /// What can be read of the files of a bundle, and everything that is wrong with the rest, a line each.
+    #[cfg(feature = "lint")]
+    pub fn of_sources(files: &[SourceFile]) -> (Self, Vec<String>) {
+        let files = files.iter().filter(|file| !is_signature(&file.path));
+        let files = files.map(|file| (file.path.clone(), file.content.clone())).collect();
+        finish(Self::from_files(files, &Pace::unhurried()))
     }
 
     /// What can be read of the files, and everything that is wrong with the rest.

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::{Bundle, Manifest};
 use crate::{
     audit_log::AuditLog,
-    pace::Pace,
-    policy::{Budget, CompileError, Data, Module, Policy, RulePath},
+    pace::{Pace, finish},
+    policy::{Budget, CompileError, Data, Module, Package, Policy, RulePath, module_header},
 };
 
 /// Bundles with their names. Each owns a part of `data`, and none a part of another's.
@@ -30,10 +30,51 @@ const MANIFESTS: [&str; 2] = ["system", "bundles"];
 // === impl Subject ===
 
 impl Subject {
-    fn rule(&self) -> RulePath {
+    /// The rule that decides.
+    pub(crate) fn rule(&self) -> RulePath {
         match self {
             Self::Platform(rule) => rule.clone(),
             Self::Tenant(tenant) => RulePath::of_tenant(tenant),
+        }
+    }
+}
+
+#[cfg(feature = "lint")]
+impl Subject {
+    /// The package of the rule that decides, as a module's first line has it.
+    pub(crate) fn package(&self) -> String {
+        let rule = self.rule().to_string();
+        let package = rule.strip_prefix("data.").unwrap_or(&rule);
+        package.rsplit_once('.').map_or(package, |(package, _)| package).to_owned()
+    }
+
+    /// Why a package at `path` below `data` is not this bundle's to define, and what to do about it.
+    pub(crate) fn misplaces(&self, path: &[String], manifest: &Manifest) -> Option<(String, String)> {
+        let below = path.join(".");
+        match self {
+            Self::Tenant(tenant) => {
+                let root = [TENANTS.as_slice(), &[tenant.as_str()]].concat();
+                let is_inside =
+                    path.len() >= root.len() && path.iter().zip(&root).all(|(part, root)| part == root);
+                (!is_inside).then(|| {
+                    let message =
+                        format!("the package `data.{below}` is not tenant `{tenant}`'s: all that it has stands below `{}`", root.join("/"));
+                    (message, format!("write `package {}`, or a package below it", self.package()))
+                })
+            }
+            Self::Platform(_) if path.iter().take(TENANTS.len()).eq(TENANTS.iter()) => {
+                let message =
+                    format!("`data.{below}` is the tenants' own: nothing of the platform's stands there");
+                Some((
+                    message,
+                    "move it into another package, or into the tenant's own bundle (`check --tenant`)"
+                        .to_owned(),
+                ))
+            }
+            Self::Platform(_) => (!manifest.owns(path)).then(|| {
+                let message = format!("the package `data.{below}` lies under none of the manifest's roots");
+                (message, "add its path to `roots` in `.manifest`, or move it below one of them".to_owned())
+            }),
         }
     }
 }
@@ -110,20 +151,58 @@ impl BundleSet {
         })
     }
 
+    /// All modules and all data, with the manifests where policies find them, for tools that make a
+    /// [`Library`](crate::policy::Library) of them. Modules keep their paths.
+    ///
+    /// # Errors
+    /// Everything that keeps the bundles from being put together, a line each.
+    pub fn into_parts(self) -> Result<(Vec<Module>, Data), String> {
+        let mut problems = self.overlaps();
+        for (_, bundle) in &self.0 {
+            for module in &bundle.modules {
+                // What does not parse is told of by whoever compiles it.
+                let Ok((path, _)) = module_header(module) else { continue };
+                if !bundle.manifest.owns(&path) {
+                    let package = Package { module: module.path.clone(), path };
+                    problems.push(CompileError::OutsideRoots(package).to_string());
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems.join("\n"));
+        }
+        let manifests = self.manifests();
+        let (mut modules, mut data) = (Vec::new(), Data::default());
+        for (name, bundle) in self.0 {
+            modules.extend(bundle.modules);
+            data.merge(bundle.data).map_err(|error| format!("bundle `{name}`: {error}"))?;
+        }
+        Ok((modules, finish(with_manifests(data, manifests, &Pace::unhurried()))?))
+    }
+
+    /// The bundles that claim the same place.
+    fn overlaps(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (at, (name, bundle)) in self.0.iter().enumerate() {
+            for (other_name, other) in self.0.iter().take(at) {
+                if let Some((root, other_root)) = bundle.manifest.overlap(&other.manifest) {
+                    problems.push(format!(
+                        "bundles `{other_name}` and `{name}` overlap: the root `{other_root}` of the one and `{root}` \
+                         of the other; give each a `roots` of its own"
+                    ));
+                }
+            }
+        }
+        problems
+    }
+
     /// What is wrong with the places that the bundles claim.
     fn misplaced(&self, subject: &Subject) -> Vec<String> {
         let mut problems = Vec::new();
         match subject {
             Subject::Platform(_) => {
-                for (at, (name, bundle)) in self.0.iter().enumerate() {
-                    for (other_name, other) in self.0.iter().take(at) {
-                        if let Some((root, other_root)) = bundle.manifest.overlap(&other.manifest) {
-                            problems.push(format!(
-                                "bundles `{other_name}` and `{name}` overlap: the root `{other_root}` of the one and `{root}` \
-                                 of the other; give each a `roots` of its own"
-                            ));
-                        }
-                    }
+                problems.extend(self.overlaps());
+                for (name, bundle) in &self.0 {
                     if bundle.data.obstacle(&TENANTS.map(str::to_owned)).is_some() {
                         problems.push(format!(
                             "bundle `{name}`: `data.{}` is the tenants' own: nothing of the platform's stands there",

@@ -3,7 +3,6 @@
 //! One format and one reader, for every way to decide: natively, by `hexr-authz test`, and by a real Envoy. A row that
 //! comes to something else in one of them is a mistake in the product.
 
-mod book;
 mod row;
 mod verdict;
 
@@ -12,10 +11,10 @@ pub use verdict::{Expectation, Verdict, Word};
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use book::Book;
 use serde_json::Value;
 
 use crate::{
+    audit_log::Book,
     authorizer::Authorizer,
     catalog::{Addressee, Derivation},
     config::Config,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -100,7 +99,7 @@ impl Case {
 
     /// When it is decided, where that matters.
     pub fn at(&self) -> Option<Timestamp> {
-        self.at.as_deref().and_then(instant)
+        self.at.as_deref().and_then(Timestamp::from_rfc3339)
     }
 
     /// Why Envoy cannot decide it; nothing where it can.
@@ -140,7 +139,7 @@ impl Case {
         let validity =
             self.certificate.iter().flat_map(|certificate| [&certificate.not_before, &certificate.not_after]);
         for text in validity.chain([&self.at]).flatten() {
-            if instant(text).is_none() {
+            if Timestamp::from_rfc3339(text).is_none() {
                 problems.push(format!("`{text}` is no instant, as `2025-01-15T10:30:00Z`"));
             }
         }
@@ -157,8 +156,9 @@ impl CertificateRow {
 
     /// Between which seconds it is valid.
     pub(super) fn validity(&self) -> (i64, i64) {
-        let seconds =
-            |text: &Option<String>| text.as_deref().and_then(instant).map(|instant| instant.unix_seconds());
+        let seconds = |text: &Option<String>| {
+            text.as_deref().and_then(Timestamp::from_rfc3339).map(|instant| instant.unix_seconds())
+        };
         (seconds(&self.not_before).unwrap_or(i64::MIN), seconds(&self.not_after).unwrap_or(i64::MAX))
     }
 }
@@ -177,9 +177,4 @@ impl RequestRow {
         let others = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         pseudo.into_iter().chain(others).collect()
     }
-}
-
-fn instant(text: &str) -> Option<Timestamp> {
-    let instant = DateTime::parse_from_rfc3339(text).ok()?;
-    instant.timestamp_nanos_opt().map(Timestamp::from_unix_nanos)
 }

@@ -13,7 +13,7 @@ const DEPTH: usize = 64;
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Value, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let document = Document { depth: 0 }.deserialize(&mut deserializer);
     let document = document.and_then(|document| deserializer.end().map(|()| document));

@@ -10,6 +10,8 @@ mod builtin;
 mod explanation;
 mod host;
 mod json;
+#[cfg(feature = "lint")]
+mod listing;
 mod mcp;
 mod operation;
 mod own;
@@ -19,6 +21,10 @@ mod uri_template;
 pub use body::BodyRule;
 pub use explanation::Explanation;
 pub use host::Host;
+#[cfg(feature = "replay")]
+pub(crate) use json::parse as strict_json;
+#[cfg(feature = "lint")]
+pub use listing::Actions;
 pub use operation::{Derivation, Derived, Facts, Operation, Tool};
 pub use own::{Action, JsonField, Kind, Service};
 pub use tongue::{Addressee, Tongue};

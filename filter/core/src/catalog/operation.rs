@@ -83,7 +83,7 @@ pub(super) struct Ambiguity(pub(super) &'static str);
 // === impl Operation ===
 
 impl Operation {
-    pub(super) fn new(service: Text, action: Text) -> Self {
+    pub(crate) fn new(service: Text, action: Text) -> Self {
         Self { service, action }
     }
 

@@ -32,9 +32,14 @@ pub(super) fn check(node: &Node<'_>, services: &Services<'_>) -> Option<LogSetti
     let reporting_node = fields.field("reporting");
     let reporting = reporting_node.fields();
     let delays = check_delays(&reporting_node, &reporting, (5, 10));
-    let upload_bytes = reporting.field("upload_size_limit_bytes").integer(4096..=(16 * MIB), 32_768);
+    let upload_bytes = reporting.field("upload_size_limit_bytes").integer(4096..=(2 * MIB), 32_768);
     let buffer_events = reporting.field("buffer_size_limit_events").integer(1..=1_000_000, 10_000);
     let buffer_bytes = reporting.field("buffer_size_limit_bytes").integer(65_536..=(1024 * MIB), 8 * MIB);
+    if upload_bytes > buffer_bytes / 2 {
+        reporting_node.problem(format!(
+            "`upload_size_limit_bytes` ({upload_bytes}) is more than half of `buffer_size_limit_bytes` ({buffer_bytes})"
+        ));
+    }
     reporting.end();
     fields.end();
     let bytes = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

@@ -27,6 +27,7 @@ pub struct Entry {
     /// Whether a refusal ended the request.
     pub(super) is_enforced: bool,
     pub(super) policy_reason: Option<String>,
+    has_policy: bool,
     pub(super) bundles: Rc<[(String, String)]>,
     pub(super) trace: Option<Trace>,
     pub(super) took: Duration,
@@ -118,6 +119,7 @@ impl Entry {
             refusal: None,
             is_enforced: true,
             policy_reason: None,
+            has_policy: grounds.active.is_some(),
             bundles: grounds.active.map(|active| Rc::clone(&active.bundles)).unwrap_or_default(),
             trace,
             took,
@@ -127,6 +129,11 @@ impl Entry {
     /// Who asked.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.peer.as_ref()?.identity()
+    }
+
+    /// Whether a policy was in force.
+    pub(super) fn was_decided_by_a_policy(&self) -> bool {
+        self.has_policy
     }
 
     /// About what it takes in memory.

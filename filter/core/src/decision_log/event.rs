@@ -103,12 +103,15 @@ pub(super) fn write(
     };
     // INVARIANT: names are texts and values are JSON, so that it can be written.
     let text = serde_json::to_vec(&event).unwrap_or_default();
-    match policy.filter(|policy| policy.watches_its_log()) {
-        None => Written::Event(text),
-        Some(policy) => match mask::apply(text, policy, entry) {
-            Masked::Event(text) => Written::Event(text),
-            Masked::Omitted => Written::Omitted,
-        },
+    let masked = match policy {
+        Some(policy) if policy.watches_its_log() => mask::apply(text, policy, entry),
+        // The policy that decided it is gone, and with it what it wanted hidden.
+        None if entry.was_decided_by_a_policy() => mask::hidden(text),
+        Some(_) | None => return Written::Event(text),
+    };
+    match masked {
+        Masked::Event(text) => Written::Event(text),
+        Masked::Omitted => Written::Omitted,
     }
 }
 

@@ -37,19 +37,20 @@ pub(super) fn apply(event: Vec<u8>, policy: &Policy, entry: &Entry) -> Masked {
         Ok(Some(answer)) => read(answer),
         Err(_) => None,
     };
+    let Some(changes) = changes else { return hidden(event) };
     let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return Masked::Event(event) };
-    match changes {
-        Some(changes) => {
-            for change in changes {
-                change.make(&mut fields);
-            }
-        }
-        None => {
-            fields.insert("input".to_owned(), json!({}));
-            list(&mut fields, "erased", "/input");
-            fields.insert("mask_error".to_owned(), json!("`data.system.log.mask` could not be applied"));
-        }
+    for change in changes {
+        change.make(&mut fields);
     }
+    Masked::Event(Value::Object(fields).to_string().into_bytes())
+}
+
+/// The event without its input, because what should not be seen of it is not known.
+pub(super) fn hidden(event: Vec<u8>) -> Masked {
+    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&event) else { return Masked::Event(event) };
+    fields.insert("input".to_owned(), json!({}));
+    list(&mut fields, "erased", "/input");
+    fields.insert("mask_error".to_owned(), json!("`data.system.log.mask` could not be applied"));
     Masked::Event(Value::Object(fields).to_string().into_bytes())
 }
 

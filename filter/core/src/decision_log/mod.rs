@@ -156,7 +156,8 @@ impl DecisionLog {
                 let mut open = self.open.take().unwrap_or_else(|| OpenChunk::new(self.ratio));
                 let before = open.bytes();
                 open.add(&event);
-                self.bytes = self.bytes.saturating_add(open.bytes().saturating_sub(before));
+                // Its size is an estimate, which may turn out to be less than it was.
+                self.bytes = self.bytes.saturating_sub(before).saturating_add(open.bytes());
                 self.open = Some(open);
                 if self.open.as_ref().is_some_and(|open| open.bytes() >= self.settings.upload_bytes) {
                     self.close();
@@ -233,6 +234,15 @@ impl DecisionLog {
         if let Some(chunk) = self.on_its_way.take() {
             self.counts.retried += 1;
             self.closed.push_front(chunk);
+        }
+    }
+
+    /// The server will never take what was on its way: it makes room for what it may.
+    pub fn rejected(&mut self, now: Timestamp, random: u64) {
+        self.outbox.failed(now, random);
+        if let Some(chunk) = self.on_its_way.take() {
+            self.counts.dropped += u64::try_from(chunk.events).unwrap_or(u64::MAX);
+            self.let_go(chunk.events, chunk.bytes.len());
         }
     }
 

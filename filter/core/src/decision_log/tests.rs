@@ -251,19 +251,20 @@ fn what_is_sent_and_what_gives_way() {
     let mut log = log(Only::All, 32_768, 3);
     let record = |log: &mut DecisionLog, id| log.record(entry(&authorizer, &QUERY, id, 0));
     let ids = |body: &[u8]| -> Vec<String> {
-        let first = |event: &Value| event["decision_id"].as_str().unwrap()[..2].to_owned();
+        let first = |event: &Value| event["decision_id"].as_str().unwrap().split_at(2).0.to_owned();
         events(body).iter().map(first).collect()
     };
     record(&mut log, 1);
     record(&mut log, 2);
-    while log.write_one(None) {}
+    let policy = || authorizer.active().map(|active| &*active.policy);
+    while log.write_one(policy()) {}
     assert_eq!(ids(&log.upload(at(0), 0, false).unwrap()), ["01", "02"]);
     log.outbox().sent(7, at(0));
     assert_eq!(log.upload(at(1), 0, true), None, "one is on its way");
     // While it is, newer ones come: the oldest that can give way do.
     for id in 3..=5 {
         record(&mut log, id);
-        log.write_one(None);
+        log.write_one(policy());
     }
     assert_eq!(log.take_counts(), Counts { made: 5, dropped: 2, ..Counts::default() });
     log.failed(at(10), 0);
@@ -288,7 +289,7 @@ fn a_full_chunk_does_not_wait() {
     let mut sent = 0;
     for number in 0..400_i64 {
         log.record(entry(&authorizer, &QUERY, u8::try_from(number % 256).unwrap(), number));
-        log.write_one(None);
+        log.write_one(authorizer.active().map(|active| &*active.policy));
         if let Some(body) = log.upload(at(number), 0, false) {
             // The first upload is due at once, whatever there is.
             if sent > 0 {
@@ -308,4 +309,51 @@ fn only_what_is_denied() {
     assert!(log(Only::All, 4_096, 1).wants(true));
     let denied = log(Only::Denied, 4_096, 1);
     assert!(!denied.wants(true) && denied.wants(false));
+}
+
+/// However its sizes were estimated, what was sent takes no room.
+#[test]
+fn what_was_sent_takes_no_room() {
+    let authorizer = authorizer(json!({"a.rego": POLICY}));
+    let mut log = log(Only::All, 32_768, 100_000);
+    let mut uploads = 0;
+    for number in 0..12_000_i64 {
+        log.record(entry(&authorizer, &QUERY, u8::try_from(number % 251).unwrap(), number));
+        log.write_one(authorizer.active().map(|active| &*active.policy));
+        if log.upload(at(number), 0, false).is_some() {
+            uploads += 1;
+            log.outbox().sent(7, at(number));
+            log.succeeded(at(number), 0);
+        }
+    }
+    while log.upload(at(1_000_000), 0, true).is_some() {
+        log.succeeded(at(1_000_000), 0);
+    }
+    assert!(uploads > 3, "{uploads}");
+    assert_eq!((log.events, log.bytes), (0, 0));
+}
+
+#[test]
+fn what_is_never_taken_makes_room() {
+    let authorizer = authorizer(json!({"a.rego": POLICY}));
+    let mut log = log(Only::All, 32_768, 10);
+    log.record(entry(&authorizer, &QUERY, 1, 0));
+    log.write_one(authorizer.active().map(|active| &*active.policy));
+    assert!(log.upload(at(0), 0, false).is_some());
+    log.outbox().sent(7, at(0));
+    log.rejected(at(10), 0);
+    assert_eq!(log.take_counts(), Counts { made: 1, dropped: 1, ..Counts::default() });
+    assert_eq!((log.events, log.bytes), (0, 0));
+}
+
+/// Where the policy is gone that decided it, so is what it wanted hidden.
+#[test]
+fn without_its_policy_an_event_has_no_input() {
+    let authorizer = authorizer(json!({"a.rego": POLICY}));
+    let mut log = log(Only::All, 32_768, 10);
+    log.record(entry(&authorizer, &QUERY, 1, 0));
+    log.write_one(None);
+    let events = events(&log.upload(at(0), 0, false).unwrap());
+    assert_eq!(events[0]["input"], json!({}));
+    assert_eq!(events[0]["erased"], json!(["/input"]));
 }

@@ -8,7 +8,12 @@ use regorus::{
 };
 use thiserror::Error;
 
-use super::{Budget, Data, Module, Package, Policy, Portable, SlowPart, rule_by_rule, source_text::Checker};
+use super::{
+    Budget, Data, Module, Package, Policy, Portable, SlowPart,
+    parser_error::{column_in, unparsable},
+    rule_by_rule,
+    source_text::Checker,
+};
 use crate::{
     audit_log::AuditLog,
     pace::{Pace, finish},
@@ -25,9 +30,26 @@ pub struct RulePath {
 /// One reason why modules and data make no policy.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CompileError {
-    /// A module does not parse. The text begins with `FILE:LINE:COLUMN`.
-    #[error("{0}")]
-    Parse(String),
+    /// A module does not parse, and the parser does not say where.
+    #[error("{path}: {message}")]
+    Unreadable {
+        /// Its file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A module does not parse.
+    #[error("{path}:{line}:{column}: {message}")]
+    Unparsable {
+        /// Its file.
+        path: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// The column, in characters counted from 1.
+        column: usize,
+        /// What is wrong.
+        message: String,
+    },
     /// Something in a module that keeps it from being compiled.
     #[error("{path}:{line}:{column}: {message}")]
     Refused {
@@ -35,7 +57,7 @@ pub enum CompileError {
         path: String,
         /// The line, counted from 1.
         line: usize,
-        /// The column, counted from 1.
+        /// The column, in characters counted from 1.
         column: usize,
         /// What is wrong, and how to mend it.
         message: String,
@@ -71,6 +93,11 @@ impl RulePath {
 }
 
 impl RulePath {
+    #[cfg(feature = "trace")]
+    pub(super) fn segments(&self) -> &[String] {
+        &self.segments
+    }
+
     /// As OPA's decision logs name it: `hexr/authz/allow`.
     pub fn slashes(&self) -> String {
         self.segments.join("/")
@@ -97,6 +124,16 @@ impl CompileErrors {
         (!errors.is_empty()).then_some(Self(errors))
     }
 
+    #[cfg(feature = "trace")]
+    pub(super) fn one(error: CompileError) -> Self {
+        Self(vec![error])
+    }
+
+    #[cfg(feature = "trace")]
+    pub(super) fn into_vec(self) -> Vec<CompileError> {
+        self.0
+    }
+
     /// The reasons, in the order of the modules.
     pub fn iter(&self) -> impl Iterator<Item = &CompileError> {
         self.0.iter()
@@ -113,7 +150,7 @@ impl fmt::Display for CompileErrors {
 impl std::error::Error for CompileErrors {}
 
 /// Modules that are parsed, and the packages that they are.
-pub(super) struct Parsed {
+pub(crate) struct Parsed {
     packages: Vec<Package>,
     modules: Vec<ParsedModule>,
 }
@@ -148,11 +185,22 @@ impl Parsed {
         }
     }
 
+    /// Modules that were parsed one by one, with their files.
+    #[cfg(feature = "lint")]
+    pub(crate) fn of(modules: Vec<(String, ParsedModule)>) -> Self {
+        let mut parsed = Self { packages: Vec::new(), modules: Vec::new() };
+        for (module, source) in modules {
+            parsed.packages.push(Package { module, path: static_path(&source.package.refr) });
+            parsed.modules.push(source);
+        }
+        parsed
+    }
+
     /// Compiles the modules over `data`.
     ///
     /// # Errors
     /// Everything that keeps them from fitting together, and from fitting to the data.
-    pub(super) async fn compile(&self, data: &Data, pace: &Pace) -> Result<Program, CompileErrors> {
+    pub(crate) async fn compile(&self, data: &Data, pace: &Pace) -> Result<Program, CompileErrors> {
         let mut errors = self.bare_rules(pace).await;
         match Program::compile(&self.modules, data.value().clone(), pace).await {
             Ok(program) => {
@@ -181,7 +229,7 @@ impl Parsed {
         self.packages
     }
 
-    fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
+    pub(crate) fn slow_parts(&self, program: &Program) -> Vec<SlowPart> {
         let part = |(rule, tried, all): (RuleView<'_>, usize, usize)| SlowPart {
             module: self.path(rule.at),
             line: usize::try_from(rule.at.line).unwrap_or(usize::MAX),
@@ -195,17 +243,22 @@ impl Parsed {
         program.slow_rules().map(part).collect()
     }
 
-    fn path(&self, at: Position) -> String {
+    pub(crate) fn path(&self, at: Position) -> String {
         self.packages.get(at.module).map(|package| package.module.clone()).unwrap_or_default()
     }
 
     fn refused(&self, at: Position, message: String) -> CompileError {
-        CompileError::Refused {
-            path: self.path(at),
-            line: usize::try_from(at.line).unwrap_or(usize::MAX),
-            column: usize::try_from(at.column).unwrap_or(usize::MAX),
-            message,
-        }
+        let (line, column) = self.place(at);
+        CompileError::Refused { path: self.path(at), line, column, message }
+    }
+
+    /// The line and the column of a position, as editors count them.
+    pub(crate) fn place(&self, at: Position) -> (usize, usize) {
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (line, column) = (count(at.line), count(at.column));
+        // The package was parsed out of a text of its own.
+        let rule = self.modules.get(at.module).and_then(|module| module.policy.first());
+        (line, rule.map_or(column, |rule| column_in(rule.span().source.contents(), line, column)))
     }
 
     async fn bare_rules(&self, pace: &Pace) -> Vec<CompileError> {
@@ -256,6 +309,23 @@ impl Parsed {
         audit_log: &AuditLog,
         pace: &Pace,
     ) -> Result<RuleId, CompileErrors> {
+        let entry = self.decision(program, data, rule, pace).await?;
+        let looks = program.looks(entry, pace).await;
+        let too_far = looks.into_iter().filter_map(|look| {
+            let message = audit_log.refuses(look)?;
+            Some(self.refused(look.at, message))
+        });
+        CompileErrors::of(too_far.collect()).map_or(Ok(entry), Err)
+    }
+
+    /// What decides, where nothing stands in the place of the audit log.
+    pub(crate) async fn decision(
+        &self,
+        program: &Program,
+        data: &Data,
+        rule: &RulePath,
+        pace: &Pace,
+    ) -> Result<RuleId, CompileErrors> {
         if data.obstacle(&[AUDIT_LOG.to_owned()]).is_some() {
             return Err(CompileErrors(vec![CompileError::ReservedData]));
         }
@@ -266,15 +336,9 @@ impl Parsed {
                 return Err(CompileErrors(vec![CompileError::ReservedData]));
             }
         }
-        let Some(entry) = program.rule_at(&rule.segments) else {
-            return Err(CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]));
-        };
-        let looks = program.looks(entry, pace).await;
-        let too_far = looks.into_iter().filter_map(|look| {
-            let message = audit_log.refuses(look)?;
-            Some(self.refused(look.at, message))
-        });
-        CompileErrors::of(too_far.collect()).map_or(Ok(entry), Err)
+        program
+            .rule_at(&rule.segments)
+            .ok_or_else(|| CompileErrors(vec![CompileError::NoEntryPoint(rule.clone())]))
     }
 }
 
@@ -334,7 +398,11 @@ pub fn module_header(module: &Module) -> Result<(Vec<String>, Portable<'_>), Com
     Ok((static_path(&parsed.package.refr), portable))
 }
 
-async fn parse<'m>(
+/// Parses one module.
+///
+/// # Errors
+/// When it does not parse.
+pub(crate) async fn parse<'m>(
     module: &'m Module,
     checker: &mut Checker,
     pace: &Pace,
@@ -345,7 +413,7 @@ async fn parse<'m>(
         column: 1,
         message: refused.message,
     })?;
-    Portable::parse(module, pace).await.map_err(|error| CompileError::Parse(one_line(&error)))
+    Portable::parse(module, pace).await.map_err(|error| unparsable(module, &error))
 }
 
 fn path_text(path: &[Value]) -> String {
@@ -358,16 +426,5 @@ pub(super) fn is_bare(rule: &Rule) -> bool {
     match rule {
         Rule::Spec { head: RuleHead::Compr { assign: None, .. }, bodies, .. } => bodies.is_empty(),
         Rule::Spec { .. } | Rule::Default { .. } => false,
-    }
-}
-
-/// An error of the parser, `\n--> FILE:LINE:COLUMN\n...\nerror: MESSAGE`, as `FILE:LINE:COLUMN: MESSAGE`.
-pub(super) fn one_line(error: &anyhow::Error) -> String {
-    let text = error.to_string();
-    let position = text.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
-    let message = text.lines().find_map(|line| line.trim_start().strip_prefix("error: "));
-    match (position, message) {
-        (Some(position), Some(message)) => format!("{}: {}", position.trim(), message.trim()),
-        _ => text.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }

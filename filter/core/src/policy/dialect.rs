@@ -10,8 +10,9 @@ use regorus::unstable::{Module, Rule, Source};
 
 use super::{
     compile::is_bare,
+    parser_error::place_of,
     rule_by_rule::{limited_source, parse},
-    source_text::with_separators,
+    source_text::{unimported_keyword, with_separators},
 };
 use crate::pace::Pace;
 
@@ -42,26 +43,36 @@ impl<'m> Portable<'m> {
     /// parses it.
     ///
     /// # Errors
-    /// The parser's, for the bound dialect or for v1.
+    /// The parser's: for the bound dialect, or for the one in which most of the text parses.
     pub(crate) async fn parse(module: &'m super::Module, pace: &Pace) -> anyhow::Result<(Self, Module)> {
         let plain = |dialect| Self { dialect, text: Cow::Borrowed(module.text.as_str()) };
         let source = source(&module.path, &module.text, pace).await?;
         let first = module.dialect.unwrap_or(Dialect::V1);
-        // The error of the current dialect is the one to mend.
-        let error = match parse(&source, first, pace).await {
+        let mut error = match parse(&source, first, pace).await {
             Ok(parsed) => return Ok((plain(first), parsed)),
             Err(error) if module.dialect.is_some() => return Err(error),
             Err(error) => error,
         };
-        if let Some(parsed) = parse_complete(&source, pace).await {
-            return Ok((plain(Dialect::V0), parsed));
+        if unimported_keyword(&module.text, pace).await.is_none() {
+            match parse_complete(&source, pace).await {
+                Ok(parsed) => return Ok((plain(Dialect::V0), parsed)),
+                Err(in_v0) => error = further(error, in_v0),
+            }
         }
-        if let Some(text) = with_future_keywords(&module.text)
-            && let Some(parsed) = parse_complete(&self::source(&module.path, &text, pace).await?, pace).await
-        {
-            return Ok((Self { dialect: Dialect::V0, text: Cow::Owned(text) }, parsed));
+        let Some(text) = with_future_keywords(&module.text) else { return Err(error) };
+        match parse_complete(&self::source(&module.path, &text, pace).await?, pace).await {
+            Ok(parsed) => Ok((Self { dialect: Dialect::V0, text: Cow::Owned(text) }, parsed)),
+            Err(with_keywords) => Err(further(error, with_keywords)),
         }
-        Err(error)
+    }
+}
+
+/// The one of two errors that stands further down. In the dialect that a module is not written in, its first rule is an
+/// error already; of two at one place that of the newer dialect is the one to mend.
+fn further(error: anyhow::Error, other: Option<anyhow::Error>) -> anyhow::Error {
+    match other {
+        Some(other) if place_of(&other) > place_of(&error) => other,
+        Some(_) | None => error,
     }
 }
 
@@ -73,10 +84,13 @@ async fn source(path: &str, text: &str, pace: &Pace) -> anyhow::Result<Source> {
     Ok(source)
 }
 
-/// Parses v0; nothing where that fails, or OPA would ask for an import.
-async fn parse_complete(source: &Source, pace: &Pace) -> Option<Module> {
-    let parsed = parse(source, Dialect::V0, pace).await.ok()?;
-    if lacks_import(&parsed, pace).await { None } else { Some(parsed) }
+/// Parses v0.
+///
+/// # Errors
+/// The parser's; nothing where only OPA has one, because it asks for an import.
+async fn parse_complete(source: &Source, pace: &Pace) -> Result<Module, Option<anyhow::Error>> {
+    let parsed = parse(source, Dialect::V0, pace).await.map_err(Some)?;
+    if lacks_import(&parsed, pace).await { Err(None) } else { Ok(parsed) }
 }
 
 /// Whether a module has what the parser lets pass in v0, and OPA does not without an import: a rule that is a bare name

@@ -175,7 +175,7 @@ fn tool(tool: &Tool) -> Result<Value, Denial> {
 
 /// JSON in the evaluator's own values, part by part: read as a text, an object with one particular key would be taken for
 /// a number.
-fn evaluators(value: &serde_json::Value) -> anyhow::Result<Value> {
+pub(super) fn evaluators(value: &serde_json::Value) -> anyhow::Result<Value> {
     Ok(match value {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(value) => Value::Bool(*value),

@@ -33,6 +33,16 @@ impl Input {
     pub fn from_json(text: &str) -> Result<Self, DataError> {
         Value::from_json_str(text).map(Self).map_err(|error| DataError::Syntax(error.to_string()))
     }
+
+    /// No input at all.
+    pub fn none() -> Self {
+        Self(Value::Undefined)
+    }
+
+    #[cfg(feature = "trace")]
+    pub(super) fn value(&self) -> Value {
+        self.0.clone()
+    }
 }
 
 /// What a library is asked.
@@ -100,6 +110,14 @@ impl Library {
     /// # Errors
     /// Why there is no answer.
     pub fn ask(&self, question: Question<'_>) -> Result<Option<String>, String> {
+        self.ask_by(question, |program, path, asked| program.document(path, asked))
+    }
+
+    pub(super) fn ask_by(
+        &self,
+        question: Question<'_>,
+        document: impl FnOnce(&Program, &[Value], Asked<'_>) -> Result<Value, Halt>,
+    ) -> Result<Option<String>, String> {
         let input = match question.input {
             Some(text) => json(text).map_err(|error| format!("the input is not JSON: {error}"))?,
             None => Value::Undefined,
@@ -114,7 +132,7 @@ impl Library {
             watch: &|| false,
             is_indexed: question.is_indexed,
         };
-        match self.program.document(&path, asked) {
+        match document(&self.program, &path, asked) {
             Ok(Value::Undefined) => Ok(None),
             Ok(value) => Ok(Some(term_text(&value))),
             Err(Halt::OutOfBudget) => Err("the evaluation took too much work".to_owned()),

@@ -5,23 +5,40 @@ mod data;
 mod dialect;
 mod document;
 mod facts;
+#[cfg(feature = "trace")]
+mod insight;
 mod library;
 mod memory;
 mod number_text;
 mod outcome;
+mod parser_error;
+#[cfg(feature = "replay")]
+mod past;
+#[cfg(feature = "trace")]
+mod query;
 mod rule_by_rule;
 mod source_text;
 mod test_rule;
 
 pub use compile::{CompileError, CompileErrors, RulePath, module_header};
+#[cfg(feature = "lint")]
+pub(crate) use compile::{Parsed, parse};
 pub(crate) use data::retire;
 pub use data::{Data, DataError};
 pub use dialect::{Dialect, Portable};
 pub(crate) use document::IdentityDocument;
 pub use document::Text;
 pub use facts::FurtherFields;
+#[cfg(feature = "trace")]
+pub use insight::{Coverage, CoveredFile, CoveredPart, Insight};
 pub use library::{Input, Library, Question, Rule};
 pub use outcome::{Author, Consent, Header, Outcome, Rejection, Remarks};
+#[cfg(feature = "replay")]
+pub(crate) use past::{Decider, PastInput};
+#[cfg(feature = "trace")]
+pub use query::{Expression, Query, QueryResult};
+#[cfg(feature = "lint")]
+pub(crate) use source_text::{Checker, TokenKind, Tokens, unimported_keyword};
 pub use test_rule::{TestCase, TestRule, TestRun, TestVerdict};
 
 use std::{cell::RefCell, fmt};
@@ -31,6 +48,8 @@ use memory::Memory;
 use regorus::Value;
 use serde_json::Value as Json;
 
+#[cfg(feature = "trace")]
+pub use crate::rego::trace::{Came, Condition, DefinitionTrace, Fate, RuleTrace, Shown};
 use crate::{
     audit_log::Calls,
     catalog::{Derived, Operation},

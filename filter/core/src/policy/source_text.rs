@@ -4,15 +4,18 @@
 //! deep would overflow the stack. It also tries several readings of what stands first in a bracket, each from the start,
 //! so that its time can double or triple with every level. Both are told here from the tokens, without parsing.
 
+mod keywords;
 mod level;
 mod separators;
 mod tokens;
 
+pub(crate) use keywords::unimported_keyword;
 pub(crate) use separators::with_separators;
+pub(crate) use tokens::{TokenKind, Tokens};
 
 use self::{
     level::{Before, Kind, Level, Place},
-    tokens::{Token, TokenKind, Tokens},
+    tokens::Token,
 };
 use super::number_text;
 use crate::pace::Pace;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use regorus::Value;
 
-use super::{Author, Library, Moment, WORK_PER_MILLISECOND};
+use super::{Author, Budget, Library, Moment, WORK_PER_MILLISECOND};
 use crate::rego::{Apart, Asked, DefinitionId, DefinitionView, Gives, Halt, TEST_PREFIX};
 
 /// A rule that tests others, or one of several definitions of it.
@@ -13,6 +13,8 @@ use crate::rego::{Apart, Asked, DefinitionId, DefinitionView, Gives, Halt, TEST_
 pub struct TestRule {
     /// Its package: `data.hexr.authz_test`.
     pub package: String,
+    /// The whole reference: `data.hexr.authz_test.test_a`; of a second one `data.hexr.authz_test["test_a#01"]`.
+    pub reference: String,
     /// Its name in the package: `test_a`; the second of that name is `test_a#01`.
     pub name: String,
     /// The module that it stands in.
@@ -23,7 +25,7 @@ pub struct TestRule {
     pub column: u32,
     /// Whether it is left out: `todo_test_...`.
     pub is_todo: bool,
-    id: DefinitionId,
+    pub(super) id: DefinitionId,
     gives: Gives,
     /// Whether its rule stands below the name, so that the name stands for an object.
     is_inner: bool,
@@ -36,6 +38,8 @@ pub struct TestRun {
     pub verdict: TestVerdict,
     /// The cases of a parameterised test, by name.
     pub cases: BTreeMap<String, TestCase>,
+    /// What it printed, a line for each `print`.
+    pub printed: String,
 }
 
 /// Whether a test passed.
@@ -62,9 +66,6 @@ pub struct TestCase {
 
 /// What the names of tests begin with that are left out.
 const TODO_PREFIX: &str = "todo_test_";
-
-/// How long a test may take by the work that it does, as long as OPA gives it.
-const MILLISECONDS: u64 = 5_000;
 
 // === impl Library ===
 
@@ -96,11 +97,13 @@ impl Library {
             }
             *earlier += 1;
         }
+        let below = [parents, &[numbered]].concat();
         Some(TestRule {
             package,
-            name: match parents.split_first() {
-                None => numbered,
-                Some((first, rest)) => reference(first, &[rest, &[numbered]].concat()),
+            reference: reference("data", &[&*module.path, &*below].concat()),
+            name: match below.as_slice() {
+                [first, rest @ ..] => reference(first, rest),
+                [] => String::new(),
             },
             module: module.module.clone(),
             line: view.at.line,
@@ -112,36 +115,51 @@ impl Library {
         })
     }
 
-    /// Runs a test of this library.
-    pub fn run(&self, test: &TestRule, moment: Moment<'_>) -> TestRun {
-        let of = |verdict| TestRun { verdict, cases: BTreeMap::new() };
+    /// Runs a test of this library. `budget` bounds the work that it does.
+    pub fn run(&self, test: &TestRule, moment: Moment<'_>, budget: Budget) -> TestRun {
         if test.is_todo {
-            return of(TestVerdict::Skip);
+            return TestRun::of(TestVerdict::Skip);
         }
         if test.gives == Gives::Results {
-            return of(TestVerdict::Error("a function is no test: it is not called".to_owned()));
+            let problem = "a function is no test: it is not called";
+            return TestRun::of(TestVerdict::Error(problem.to_owned()));
         }
         let asked = Asked {
             input: Value::Undefined,
             now_ns: moment.now.unix_nanos(),
             seed: moment.seed,
             calls: None,
-            work: MILLISECONDS * WORK_PER_MILLISECOND,
+            work: budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
             watch: &|| (moment.is_over)(Author::Platform),
             is_indexed: true,
         };
-        let apart = match self.program.evaluate_apart(test.id, asked) {
-            Ok(apart) => apart,
-            Err(Halt::OutOfBudget) => return of(TestVerdict::Error("it took too long".to_owned())),
-            Err(Halt::Error(message)) => return of(TestVerdict::Error(message)),
+        let Apart { value, cases, printed } = self.program.evaluate_apart(test.id, asked);
+        let value = match value {
+            Ok(value) => value,
+            Err(Halt::OutOfBudget) => return TestRun::error("it took too long".to_owned(), printed),
+            Err(Halt::Error(message)) => return TestRun::error(message, printed),
         };
         if test.gives == Gives::Fields {
-            let whole = cases_of(&apart);
+            let whole = cases_of(&value, &cases);
             let verdict = if whole.has_failed { TestVerdict::Fail } else { TestVerdict::Pass };
-            return TestRun { verdict, cases: whole.cases };
+            return TestRun { verdict, cases: whole.cases, printed };
         }
-        let is_true = test.gives == Gives::Value && !test.is_inner && apart.value == Value::Bool(true);
-        of(if is_true { TestVerdict::Pass } else { TestVerdict::Fail })
+        let is_true = test.gives == Gives::Value && !test.is_inner && value == Value::Bool(true);
+        let verdict = if is_true { TestVerdict::Pass } else { TestVerdict::Fail };
+        TestRun { printed, ..TestRun::of(verdict) }
+    }
+}
+
+// === impl TestRun ===
+
+impl TestRun {
+    /// A run that is told by its verdict alone.
+    pub fn of(verdict: TestVerdict) -> Self {
+        Self { verdict, cases: BTreeMap::new(), printed: String::new() }
+    }
+
+    fn error(message: String, printed: String) -> Self {
+        Self { printed, ..Self::of(TestVerdict::Error(message)) }
     }
 }
 
@@ -168,9 +186,9 @@ impl TestCase {
     }
 }
 
-fn cases_of(apart: &Apart) -> TestCase {
-    let mut whole = TestCase::of(&apart.value);
-    for case in &apart.cases {
+fn cases_of(value: &Value, begun: &[Value]) -> TestCase {
+    let mut whole = TestCase::of(value);
+    for case in begun {
         if let Value::Array(names) = case {
             whole.begun(&names.iter().cloned().collect::<Vec<_>>());
         }

@@ -154,7 +154,7 @@ pub(super) enum Operand {
     Array(Vec<Operand>),
     Set(Vec<Operand>),
     Object(Vec<(Operand, Operand)>),
-    Comprehension(std::rc::Rc<Comprehension>),
+    Comprehension(std::sync::Arc<Comprehension>),
 }
 
 #[derive(Debug)]
@@ -221,6 +221,9 @@ pub(super) struct Definition {
     /// The body for a key that is known, where the rule is partial and its key is a variable or a constant.
     pub(super) keyed: Option<Keyed>,
     pub(super) at: Position,
+    /// The operator's names of the locals; what was made here has none.
+    #[cfg(feature = "trace")]
+    pub(super) names: Vec<Option<String>>,
 }
 
 #[derive(Debug)]

@@ -14,27 +14,37 @@ mod height;
 mod hoist;
 mod index;
 mod ir;
+#[cfg(feature = "lint")]
+mod lint;
 mod lookback;
 mod lower;
 mod machine;
 mod names;
 pub(crate) mod order;
 mod plan;
+#[cfg(feature = "replay")]
+mod reads;
 mod recursion;
 mod resolve;
 mod retire;
 mod test_rule;
 mod text;
+#[cfg(feature = "trace")]
+pub(crate) mod trace;
 mod visit;
 
 pub(crate) use calls::RecentCalls;
 pub(crate) use depend::{AUDIT_LOG, Clock, Dependence};
 pub(crate) use ir::{Position, RuleId};
+#[cfg(feature = "lint")]
+pub(crate) use lint::{Fallback, Tested};
 pub(crate) use lookback::{Bounds, Look, Whose};
 pub(crate) use machine::Halt;
 pub(crate) use names::{constant_path, position};
 pub(crate) use test_rule::{Apart, DefinitionId, DefinitionView, Gives, TEST_PREFIX};
 pub(crate) use text::term_text;
+#[cfg(feature = "trace")]
+pub(crate) use trace::{builtin_arity, in_order};
 
 use regorus::{Value, unstable::Module};
 

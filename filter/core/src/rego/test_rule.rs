@@ -43,9 +43,25 @@ pub(crate) enum Gives {
 /// What a definition came to by itself.
 #[derive(Debug)]
 pub(crate) struct Apart {
-    pub(crate) value: Value,
+    /// Its value, or why there is none.
+    pub(crate) value: Result<Value, Halt>,
     /// The cases of a parameterised test that were begun, each an array of names.
     pub(crate) cases: Vec<Value>,
+    /// What was printed, a line for each `print`.
+    pub(crate) printed: String,
+}
+
+// === impl DefinitionId ===
+
+#[cfg(feature = "replay")]
+impl DefinitionId {
+    pub(crate) fn rule(self) -> RuleId {
+        self.rule
+    }
+
+    pub(crate) fn is_default(self) -> bool {
+        self.definition.is_none()
+    }
 }
 
 // === impl Program ===
@@ -74,13 +90,21 @@ impl Program {
     }
 
     /// What a definition gives without the others of its rule, and its rule's default.
-    ///
-    /// # Errors
-    /// Where there is no answer.
-    pub(crate) fn evaluate_apart(&self, id: DefinitionId, asked: Asked<'_>) -> Result<Apart, Halt> {
+    pub(crate) fn evaluate_apart(&self, id: DefinitionId, asked: Asked<'_>) -> Apart {
         let mut machine = self.machine(asked);
-        let value = machine.apart(id.rule, id.definition)?;
-        Ok(Apart { value, cases: machine.into_test_cases() })
+        machine.keep_prints();
+        let value = machine.apart(id.rule, id.definition);
+        let (cases, printed) = machine.into_notes();
+        Apart { value, cases, printed }
+    }
+}
+
+// === impl DefinitionId ===
+
+#[cfg(feature = "trace")]
+impl DefinitionId {
+    pub(super) fn evaluate(self, machine: &mut super::machine::Machine<'_>) -> Result<Value, Halt> {
+        machine.apart(self.rule, self.definition)
     }
 }
 

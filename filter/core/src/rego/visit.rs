@@ -29,7 +29,7 @@ pub(super) fn definition<'p>(definition: &'p Definition, visit: Visit<'_, 'p>) {
     }
 }
 
-fn body<'p>(body: &'p Body, visit: Visit<'_, 'p>) {
+pub(super) fn body<'p>(body: &'p Body, visit: Visit<'_, 'p>) {
     block(&body.block, visit);
     body.keys.iter().chain(&body.value).for_each(|term| operand(term, visit));
 }

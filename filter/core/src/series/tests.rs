@@ -4,7 +4,6 @@ use super::*;
 use crate::{
     decision::{DecisionId, Grounds},
     denial::Denial,
-    policy::Rejection,
 };
 
 fn identity(tenant: &str) -> Identity {
@@ -32,7 +31,7 @@ fn refusal(identity: Option<&Identity>, denial: Denial) -> Refusal<'_> {
 
 #[test]
 fn names_have_bounds() {
-    let denied = || Denial::PolicyDenied(Box::new(Rejection::default()));
+    let denied = || Denial::PolicyDenied(Box::default());
     let (mut series, names) = (Series::default(), Rc::default());
     let anonymous = refusal(None, Denial::NoClientCertificate);
     assert_eq!(defined(&mut series, &names, anonymous), 1);

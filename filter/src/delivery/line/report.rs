@@ -44,7 +44,7 @@ impl Line {
         let effect =
             if self.active.is_some() { "the active policy stays" } else { "there is no policy from it yet" };
         let title = self.title_of(name);
-        self.metrics.failed();
+        self.metrics.failed(problem.cause);
         for line in problem.text.lines() {
             host::log(Level::Warn, &format!("{title}: {line} ({effect})"));
         }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -54,6 +55,7 @@ pub(super) struct Tokens {
 pub(super) struct Peer {
     /// One that is signed by the authority; the handshake fails with others.
     pub(super) has_certificate: bool,
+    pub(super) address: IpAddr,
 }
 
 /// Whether the request has shown what it must.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::body::Bytes;
-use hexr_authz_core::bundle::Subject;
+use hexr_authz_core::{bundle::Subject, policy::SlowPart};
 use tokio::sync::Notify;
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     command::{ANY_AUDIT_LOG, BUDGET},
+    output::tell,
     source,
 };
 
@@ -145,12 +146,16 @@ impl BundleState {
         let found = if fingerprint.is_err() { SourceStatus::Away } else { SourceStatus::Broken };
         let published = packed.and_then(|packed| {
             let unsigned = Bytes::from(packed.bytes);
-            Ok((self.publish(unsigned.clone())?, unsigned, packed.revision))
+            Ok((self.publish(unsigned.clone())?, unsigned, packed.revision, packed.slow_parts))
         });
         match published {
-            Ok((is_new, unsigned, revision)) => {
+            Ok((is_new, unsigned, revision, slow_parts)) => {
                 let not_kept = self.keep(&unsigned).err();
-                self.accept(is_new, revision, not_kept, fingerprint.ok());
+                for part in slow_parts.iter().filter(|_| is_new) {
+                    let SlowPart { module, line, message } = part;
+                    tell(format!("bundle `{}`: {module}:{line}: slow: {message}", self.name));
+                }
+                self.accept(is_new, (revision, unsigned.len()), not_kept, fingerprint.ok());
                 is_new
             }
             Err(problem) => {
@@ -161,14 +166,20 @@ impl BundleState {
         }
     }
 
-    fn accept(&self, is_new: bool, revision: String, not_kept: Option<String>, fingerprint: Option<Look>) {
+    fn accept(
+        &self,
+        is_new: bool,
+        (revision, bytes): (String, usize),
+        not_kept: Option<String>,
+        fingerprint: Option<Look>,
+    ) {
         self.terms.metrics.succeeded(self.label());
         let mut status = self.locked();
         if is_new || status.problem.is_some() {
-            eprintln!("bundle `{}`: serving revision {revision}", self.name);
+            tell(format!("bundle `{}`: serving revision {revision}, {bytes} bytes", self.name));
         }
         if let Some(problem) = not_kept.as_ref().filter(|problem| status.not_kept.as_ref() != Some(problem)) {
-            eprintln!("bundle `{}`: served, but not kept on disk: {problem}", self.name);
+            tell(format!("bundle `{}`: served, but not kept on disk: {problem}", self.name));
         }
         (status.revision, status.problem, status.not_kept) = (Some(revision), None, not_kept);
         (status.source, status.is_kept, status.fingerprint) = (SourceStatus::Good, false, fingerprint);
@@ -185,7 +196,7 @@ impl BundleState {
             (Some(_), true) => "the last good one of an earlier run is served",
             (Some(_), false) => "the last good one is served",
         };
-        eprintln!("bundle `{}`: {effect}, because:\n{problem}", self.name);
+        tell(format!("bundle `{}`: {effect}, because:\n{problem}", self.name));
         self.terms.metrics.failed(self.label());
         status.problem = Some(problem);
     }
@@ -242,7 +253,7 @@ impl BundleState {
             }
             Ok(None) => false,
             Err(problem) => {
-                eprintln!("bundle `{}`: what was kept on disk is of no use: {problem}", self.name);
+                tell(format!("bundle `{}`: what was kept on disk is of no use: {problem}", self.name));
                 false
             }
         }

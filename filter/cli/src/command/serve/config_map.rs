@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::cluster::is_configured as is_cluster_configured;
 use self::watch::Trouble;
-use crate::source::Ignored;
+use crate::{output::tell, source::Ignored};
 
 /// How long the start waits for the Kubernetes API before it serves what there is, which may be nothing.
 const FIRST_LOOK: Duration = Duration::from_secs(3);
@@ -219,6 +219,6 @@ impl ConfigMap {
     }
 
     fn log(&self, message: &str) {
-        eprintln!("bundle `{}`: ConfigMap `{}`: {message}", self.bundle, self.place);
+        tell(format!("bundle `{}`: ConfigMap `{}`: {message}", self.bundle, self.place));
     }
 }

@@ -1,6 +1,6 @@
 //! The connections that requests come over.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::{Request, body::Incoming, service::Service as _};
@@ -37,12 +37,13 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Arc
             accepted = listener.accept() => accepted,
             () = stop.asked() => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, address)) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let connection = connection(stream, router.clone(), tls.clone(), stop.clone(), alive.clone());
+        let (router, tls) = (router.clone(), tls.clone());
+        let connection = connection(stream, address.ip(), router, tls, stop.clone(), alive.clone());
         tokio::spawn(connection);
     }
     drop((listener, alive));
@@ -51,18 +52,19 @@ pub(super) async fn serve(listener: TcpListener, router: Router, tls: Option<Arc
 
 async fn connection(
     stream: TcpStream,
+    address: IpAddr,
     router: Router,
     tls: Option<Arc<Tls>>,
     stop: Stop,
     _alive: mpsc::Sender<()>,
 ) {
     let Some(tls) = tls else {
-        return drive(stream, Peer { has_certificate: false }, router, stop).await;
+        return drive(stream, Peer { has_certificate: false, address }, router, stop).await;
     };
     let acceptor = TlsAcceptor::from(tls.current());
     let Ok(Ok(stream)) = timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
     let certificates = stream.get_ref().1.peer_certificates();
-    let peer = Peer { has_certificate: certificates.is_some_and(|chain| !chain.is_empty()) };
+    let peer = Peer { has_certificate: certificates.is_some_and(|chain| !chain.is_empty()), address };
     drive(stream, peer, router, stop).await;
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json, Router,
-    extract::{Path, RawQuery, State},
+    extract::{DefaultBodyLimit, Path, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Map, Value, json};
 
@@ -18,6 +18,7 @@ use super::{
     document::{Document, Kind, Reading},
     long_poll::{Asked, Outcome, Stop},
     metrics::{MEDIA_TYPE, Now, TENANTS},
+    sink::{self, Sink},
     tenants::Tenants,
 };
 
@@ -27,6 +28,7 @@ pub(super) struct Served {
     pub(super) bundles: Arc<Bundles>,
     pub(super) tenants: Option<Arc<Tenants>>,
     pub(super) terms: Arc<Terms>,
+    pub(super) sink: Sink,
     pub(super) stop: Stop,
 }
 
@@ -42,6 +44,10 @@ pub(super) fn router(served: Arc<Served>, gate: Arc<Gate>) -> Router {
         .route("/bundles/tenants/{file}", get(tenant))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
+        .route("/logs", post(sink::post_logs).get(sink::get_logs))
+        .route("/status", post(sink::post_status).get(sink::get_status))
+        .route("/status/{partition}", post(sink::post_status))
+        .layer(DefaultBodyLimit::max(sink::MAX_BODY))
         .layer(middleware::from_fn_with_state(gate, admit))
         .with_state(served)
 }

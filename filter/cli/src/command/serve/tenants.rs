@@ -16,7 +16,10 @@ use super::{
     document::{Document, Kind, Publication, Reading},
     origin::Origin,
 };
-use crate::source::{Ignored, Source};
+use crate::{
+    output::tell,
+    source::{Ignored, Source},
+};
 
 /// All tenants.
 #[derive(Debug)]
@@ -125,7 +128,7 @@ impl Tenants {
         let is_known = problem.is_none() || !self.all().is_empty();
         let mut told = self.problem.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(problem) = problem.as_ref().filter(|problem| told.as_ref() != Some(problem)) {
-            eprintln!("tenants: those known stay, because:\n{problem}");
+            tell(format!("tenants: those known stay, because:\n{problem}"));
         }
         *told = problem;
         drop(told);
@@ -157,7 +160,7 @@ impl Tenants {
                 tenant.missed = if names.contains(name) { 0 } else { tenant.missed.saturating_add(1) };
                 let stays = tenant.missed < GONE_AFTER;
                 if !stays {
-                    eprintln!("bundle `tenants/{name}`: no longer served, because its folder is gone");
+                    tell(format!("bundle `tenants/{name}`: no longer served, because its folder is gone"));
                 }
                 stays
             });
@@ -214,7 +217,7 @@ impl Tenants {
             if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
                 names.insert(name);
             } else if self.strange.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone()) {
-                eprintln!("tenants: `{name}` is not served: a tenant is letters, digits, `.`, `_`, `-`");
+                tell(format!("tenants: `{name}` is not served: a tenant is letters, digits, `.`, `_`, `-`"));
             }
         }
         Ok(names)

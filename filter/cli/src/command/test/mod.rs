@@ -1,22 +1,28 @@
 //! `hexr-authz test`: runs the tests of policies, and decision cases, on the engine that runs in Envoy.
 
+mod insight;
+mod json;
+mod junit;
+mod pretty;
 mod report;
+mod suite;
+mod watch;
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration};
 
-use hexr_authz_core::{
-    cases::{Case, CaseFile, Judge},
-    policy::{Library, Moment, TestRule, TestRun, TestVerdict},
-    timestamp::Timestamp,
-};
+use glob::Pattern;
+use hexr_authz_core::timestamp::{Timestamp, read_duration};
 use regex::Regex;
 
-use self::report::{Format, Report, Reports};
-use crate::loaded::Loaded;
+use self::{
+    insight::{CoverageReport, InsightFlags},
+    report::Reports,
+    suite::{Selection, Suite},
+};
+use crate::{
+    output::{say, tell},
+    source::Ignored,
+};
 
 /// Run the tests of policies, as `opa test` does, and decision cases.
 ///
@@ -25,99 +31,160 @@ use crate::loaded::Loaded;
 ///
 /// Exit code 0 when everything passed, 2 when something did not or was skipped, 1 when nothing could be run.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Test {
-    /// Folders or files.
+    /// Folders or files; with `--bundle` bundles.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Report what passed too.
     #[arg(short, long)]
     verbose: bool,
-    /// Run only the tests whose names match the regular expression.
+    /// Run only the tests whose references match the regular expression, as `data.hexr.authz_test.test_editor`.
     #[arg(short, long, value_name = "REGEX")]
     run: Option<String>,
     /// Skipped tests are no failure.
     #[arg(short = 'z', long)]
     exit_zero_on_skipped: bool,
+    /// That no test was run is a failure.
+    #[arg(long)]
+    fail_on_empty: bool,
+    /// Take the paths for bundles, packed or folders. Their signatures are not verified, and there are no decision cases.
+    #[arg(short, long)]
+    bundle: bool,
+    /// Names of files and folders to leave out, as `drafts,*.tmp.rego`.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',', value_parser = Pattern::new)]
+    ignore: Vec<Pattern>,
     /// How to report.
-    #[arg(short, long, value_enum, default_value_t = Format::Pretty)]
-    format: Format,
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
+    #[command(flatten)]
+    insight: InsightFlags,
+    /// The instant that `time.now_ns()` answers with, as `2025-01-15T10:30:00Z`; without it that of each test.
+    #[arg(long, value_name = "INSTANT", value_parser = instant)]
+    time: Option<Timestamp>,
+    /// How long one test may take, as `500ms` or `1m30s`.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    timeout: Duration,
+    /// How often to run everything, until something does not pass.
+    #[arg(long, value_name = "N", default_value = "1")]
+    count: NonZeroUsize,
+    /// How many tests run at the same time; 0 is one for each processor.
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    parallel: usize,
+    /// Run again whenever a file changes, until interrupted.
+    #[arg(short, long)]
+    watch: bool,
 }
 
-/// How long one test may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXAMPLES: &str = "\
+Examples:
+  hexr-authz test policies                        all tests and decision cases below a folder
+  hexr-authz test policies -v -r authz_test       those of one package, and what passed too
+  hexr-authz test policies --watch                again with every change
+  hexr-authz test policies --time 2025-01-18T10:30:00Z
+                                                  as if it were that Saturday
+  hexr-authz test -b bundle.tar.gz                what is in a bundle
+  hexr-authz test policies --fail-on-empty --format junit > report.xml
+                                                  for CI";
+
+/// How to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For reading.
+    Pretty,
+    /// For programs: an array of results.
+    Json,
+    /// For CI: JUnit's XML, a suite for each file.
+    Junit,
+}
 
 /// The exit code when something did not pass.
 const NOT_PASSED: u8 = 2;
+/// The exit code when nothing could be run.
+const NOTHING_RUN: u8 = 1;
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| format!("`{text}` is no instant, as `2025-01-15T10:30:00Z`"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    read_duration(text).ok_or_else(|| format!("`{text}` is no duration, as `500ms` or `1m30s`"))
+}
 
 impl Test {
     pub(crate) fn run(self) -> ExitCode {
-        match self.reports() {
-            Ok(reports) => {
-                print!("{}", reports.text(self.format, self.verbose));
-                if reports.have_passed(self.exit_zero_on_skipped) {
-                    ExitCode::SUCCESS
-                } else {
-                    ExitCode::from(NOT_PASSED)
-                }
+        ExitCode::from(if self.watch { watch::run(&self) } else { self.run_once() })
+    }
+
+    /// Loads, runs and reports everything; the exit code.
+    fn run_once(&self) -> u8 {
+        let loaded = self.selection().and_then(|selection| Ok((selection, self.suite()?)));
+        match loaded {
+            Ok((selection, suite)) => {
+                let exit_code = |_| {
+                    let (reports, coverage) = suite.run(&selection);
+                    match coverage.filter(|_| reports.have_passed(true)) {
+                        Some(coverage) => self.report_coverage(&coverage),
+                        None => self.print(&reports),
+                    }
+                };
+                (0..self.count.get()).map(exit_code).find(|code| *code != 0).unwrap_or(0)
             }
             Err(problem) => {
-                eprintln!("{problem}");
-                ExitCode::FAILURE
+                tell(problem);
+                NOTHING_RUN
             }
         }
     }
 
-    fn reports(&self) -> Result<Reports, String> {
+    /// Prints what became of the tests; the exit code that stands for it.
+    fn print(&self, reports: &Reports) -> u8 {
+        if let Err(problem) = self.text(reports).and_then(say) {
+            tell(problem);
+            return NOTHING_RUN;
+        }
+        if self.fail_on_empty && reports.are_empty() {
+            tell("no tests were run");
+            return NOTHING_RUN;
+        }
+        if reports.have_passed(self.exit_zero_on_skipped) { 0 } else { NOT_PASSED }
+    }
+
+    fn report_coverage(&self, coverage: &CoverageReport) -> u8 {
+        if let Some(shortfall) = coverage.shortfall(self.insight.threshold.unwrap_or(0.0), self.verbose) {
+            tell(shortfall);
+            return NOT_PASSED;
+        }
+        let is_pretty = self.format == Some(Format::Pretty);
+        match say(if is_pretty { coverage.pretty() } else { coverage.json() }) {
+            Ok(()) => 0,
+            Err(problem) => {
+                tell(problem);
+                NOTHING_RUN
+            }
+        }
+    }
+
+    fn text(&self, reports: &Reports) -> Result<String, String> {
+        match self.format.unwrap_or(Format::Pretty) {
+            Format::Pretty => Ok(pretty::text(reports, self.verbose)),
+            Format::Json => Ok(json::text(reports)),
+            Format::Junit => junit::text(reports),
+        }
+    }
+
+    fn suite(&self) -> Result<Suite, String> {
+        Suite::load(&self.paths, &self.ignored(), self.bundle)
+    }
+
+    fn selection(&self) -> Result<Selection, String> {
         let only = self.run.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())?;
-        let is_wanted = |report: &Report| only.as_ref().is_none_or(|only| only.is_match(&report.full_name()));
-        let loaded = Loaded::from(&self.paths)?;
-        let library = Library::compile(&loaded.modules, &loaded.data).map_err(|errors| errors.to_string())?;
-        let mut reports = Vec::new();
-        for test in library.tests() {
-            let report = Report::of_test(&test);
-            if is_wanted(&report) {
-                let start = Instant::now();
-                reports.push(report.with_run(run(&library, &test, start), start.elapsed()));
-            }
-        }
-        let modules =
-            loaded.modules.iter().map(|module| (module.path.clone(), module.text.clone())).collect();
-        for cases in &loaded.cases {
-            let data = loaded.data.to_json().map_err(|error| error.to_string())?;
-            let data = serde_json::from_str(&data).map_err(|error| error.to_string())?;
-            let judge = Judge::new(cases, &modules, data)?;
-            for (file, group, case) in rows(cases.files()) {
-                let report = Report::of_case(file, group, case);
-                if is_wanted(&report) {
-                    let start = Instant::now();
-                    let checked = judge.check(case);
-                    reports.push(report.with_check(checked, start.elapsed()));
-                }
-            }
-        }
-        Ok(Reports(reports))
+        let Self { time, timeout, parallel, .. } = *self;
+        let InsightFlags { var_values, .. } = self.insight;
+        Ok(Selection { only, time, timeout, parallel, covers: self.insight.covers(), var_values })
     }
-}
 
-fn run(library: &Library, test: &TestRule, start: Instant) -> TestRun {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let nanos = since_1970.ok().and_then(|time| i64::try_from(time.as_nanos()).ok());
-    let Some(nanos) = nanos else {
-        let verdict = TestVerdict::Error("the clock shows no time between 1970 and 2262".to_owned());
-        return TestRun { verdict, cases: Default::default() };
-    };
-    let moment = Moment {
-        now: Timestamp::from_unix_nanos(nanos),
-        seed: nanos.cast_unsigned(),
-        is_over: &|_| start.elapsed() > PATIENCE,
-    };
-    library.run(test, moment)
-}
-
-fn rows(files: &[CaseFile]) -> impl Iterator<Item = (&CaseFile, &str, &Case)> {
-    files.iter().flat_map(|file| {
-        file.groups
-            .iter()
-            .flat_map(move |(group, cases)| cases.iter().map(move |case| (file, group.as_str(), case)))
-    })
+    fn ignored(&self) -> Ignored {
+        Ignored::new(self.ignore.clone())
+    }
 }

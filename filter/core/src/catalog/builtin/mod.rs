@@ -5,6 +5,8 @@
 
 mod google;
 mod hosts;
+#[cfg(feature = "lint")]
+pub(super) mod listing;
 mod named;
 mod query;
 mod routes;

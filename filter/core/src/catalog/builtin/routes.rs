@@ -94,6 +94,13 @@ impl Iterator for Leaves {
     }
 }
 
+/// The names of all routes that end at a node, whatever their method.
+#[cfg(feature = "lint")]
+pub(super) fn names_at(leaves: &'static [u8]) -> impl Iterator<Item = NameAt> {
+    let methods = 0..=usize::from(METHOD);
+    methods.filter_map(move |method| Leaves::of(leaves, method)).flatten().map(|leaf| leaf.name)
+}
+
 /// A path's segments. One slash at the end means nothing.
 #[derive(Debug, Default)]
 pub(super) struct Segments<'p> {

@@ -234,6 +234,20 @@ impl Table {
         })
     }
 
+    /// All APIs.
+    #[cfg(feature = "lint")]
+    pub(super) fn apis(&self) -> impl Iterator<Item = Api> + use<'_> {
+        let count = u16::try_from(self.apis.len() / API_BYTES).unwrap_or_default();
+        (0..count).filter_map(|number| self.api(number))
+    }
+
+    /// The operations of `api` that are called by name.
+    #[cfg(feature = "lint")]
+    pub(super) fn operations(&self, api: &Api) -> impl Iterator<Item = NameAt> + use<'_> {
+        let places = api.operations..api.operations + api.operation_count;
+        places.filter_map(|number| u24_at(self.operations, number * 3).and_then(name_at))
+    }
+
     /// The numbers of all APIs of the service with this name.
     pub(in crate::catalog) fn apis_of(&self, service: &str) -> Vec<u16> {
         let count = u16::try_from(self.apis.len() / API_BYTES).unwrap_or_default();

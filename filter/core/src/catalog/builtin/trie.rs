@@ -243,6 +243,18 @@ fn step(
     }
 }
 
+/// Calls `visit` with the leaves of every node below `root`, once for each node.
+#[cfg(feature = "lint")]
+pub(super) fn every(table: &Table, root: usize, visit: &mut impl FnMut(&'static [u8])) {
+    let (mut pending, mut seen) = (vec![root], std::collections::HashSet::from([root]));
+    while let Some(node) = pending.pop().and_then(|offset| Node::read(table, offset)) {
+        visit(node.leaves);
+        let literals = (0..node.numbers.len() / 2).filter_map(|number| u24_at(node.children, number * 3));
+        let children = literals.chain([node.label, node.greedy, node.region]);
+        pending.extend(children.filter(|child| *child != 0 && seen.insert(*child)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,15 +4,15 @@ use crate::policy::number_text;
 
 /// A piece of the text. Blanks and comments are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'t> {
-    pub(super) kind: TokenKind,
-    pub(super) text: &'t str,
+pub(crate) struct Token<'t> {
+    pub(crate) kind: TokenKind,
+    pub(crate) text: &'t str,
     /// Where it begins.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub(crate) enum TokenKind {
     /// A name or a keyword.
     Word,
     Number,
@@ -31,7 +31,7 @@ pub(super) enum TokenKind {
     NewlineInText,
 }
 
-pub(super) struct Tokens<'t> {
+pub(crate) struct Tokens<'t> {
     text: &'t str,
     at: usize,
     /// The end of the string within which lines are counted; before `at` where there is none.
@@ -42,7 +42,7 @@ pub(super) struct Tokens<'t> {
 
 impl TokenKind {
     /// Whether a statement can begin with it.
-    pub(super) fn begins_statement(self) -> bool {
+    pub(crate) fn begins_statement(self) -> bool {
         match self {
             Self::Word | Self::Number | Self::Text | Self::Open => true,
             Self::Close
@@ -60,7 +60,7 @@ impl TokenKind {
 
 impl Token<'_> {
     /// Where it ends.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.at + self.text.len()
     }
 }
@@ -68,7 +68,7 @@ impl Token<'_> {
 // === impl Tokens ===
 
 impl<'t> Tokens<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Self { text, at: 0, within: 0 }
     }
 

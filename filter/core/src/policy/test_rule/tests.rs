@@ -7,6 +7,8 @@ use crate::{
 const MOMENT: Moment<'static> =
     Moment { now: Timestamp::from_unix_nanos(1_736_937_000_000_000_000), seed: 0, is_over: &|_| false };
 
+const BUDGET: Budget = Budget { milliseconds: 5_000 };
+
 fn library(text: &str) -> Library {
     let module = Module { path: "a_test.rego".to_owned(), text: text.to_owned(), dialect: None };
     Library::compile(&[module], &Data::from_json(r#"{"limit": 3}"#).unwrap()).unwrap()
@@ -19,7 +21,7 @@ fn check(body: &str, expect: &[&str]) {
     let mut lines = Vec::new();
     for test in library.tests() {
         assert_eq!((test.package.as_str(), test.module.as_str()), ("data.a_test", "a_test.rego"));
-        let run = library.run(&test, MOMENT);
+        let run = library.run(&test, MOMENT, BUDGET);
         let verdict = match run.verdict {
             TestVerdict::Pass => "PASS".to_owned(),
             TestVerdict::Fail => "FAIL".to_owned(),
@@ -48,7 +50,7 @@ fn definitions_of_one_name_are_run_apart() {
     check("default test_a := false\ntest_a if true", &["2 test_a FAIL", "3 test_a#01 PASS"]);
     check("foo.test_a if true\nfoo.test_a if false", &["2 foo.test_a PASS", "3 foo[\"test_a#01\"] FAIL"]);
     // Bodies of v0.
-    check("test_a { true } { false }", &["2 test_a PASS", "2 test_a#01 FAIL"]);
+    check("test_a { true } { false }\n{ true }", &["2 test_a PASS", "2 test_a#01 FAIL", "3 test_a#02 PASS"]);
     // They contradict each other, but not themselves.
     check("test_a := true\ntest_a := false", &["2 test_a PASS", "3 test_a#01 FAIL"]);
 }
@@ -82,7 +84,10 @@ fn errors_are_no_failures() {
     );
     let library = library("package a_test\ntest_a if { some a in numbers.range(1, 99999); a < 0 }");
     let over = Moment { is_over: &|_| true, ..MOMENT };
-    let run = library.run(&library.tests()[0], over);
+    let run = library.run(&library.tests()[0], over, BUDGET);
+    assert_eq!(run.verdict, TestVerdict::Error("it took too long".to_owned()));
+    let poor = Budget { milliseconds: 0 };
+    let run = library.run(&library.tests()[0], MOMENT, poor);
     assert_eq!(run.verdict, TestVerdict::Error("it took too long".to_owned()));
 }
 
@@ -145,7 +150,35 @@ fn mocks() {
 
 #[test]
 fn packages_are_written_as_references() {
-    let library = library("package a[\"b-c\"].d\ntest_a if true");
-    let tests: Vec<String> = library.tests().into_iter().map(|test| test.package).collect();
-    assert_eq!(tests, ["data.a[\"b-c\"].d"]);
+    let library = library("package a[\"b-c\"].d\ntest_a if true\ntest_a if true\nx.test_b if true");
+    let tests: Vec<(String, String)> =
+        library.tests().into_iter().map(|test| (test.package, test.reference)).collect();
+    let package = "data.a[\"b-c\"].d";
+    let expect = [".test_a", "[\"test_a#01\"]", ".x.test_b"];
+    assert_eq!(tests, expect.map(|name| (package.to_owned(), format!("{package}{name}"))));
+}
+
+/// What a test prints, as OPA 1.22.2 prints it.
+#[track_caller]
+fn check_printed(body: &str, expect: &str) {
+    let library = library(&format!("package a_test\n{body}"));
+    let printed: Vec<String> =
+        library.tests().iter().map(|test| library.run(test, MOMENT, BUDGET).printed).collect();
+    assert_eq!(printed.concat(), expect, "{body}");
+}
+
+#[test]
+fn what_is_printed() {
+    check_printed(
+        "test_a if { print(\"x is\", 1, [\"a\", null], {\"b\": {1, 2}}, set()) }",
+        "x is 1 [\"a\", null] {\"b\": {1, 2}} set()\n",
+    );
+    check_printed("test_a if { print(input.x, \"is undefined\"); false }", "<undefined> is undefined\n");
+    check_printed("test_a if { print() }", "\n");
+    check_printed("test_a if { print(walk([1]), \"walked\") }", "[[], [1]] walked\n[[0], 1] walked\n");
+    check_printed("test_a if { some x in [1, 2]; print(x); x == 2 }", "1\n2\n");
+    check_printed("test_a if { false; print(1) }", "");
+    check_printed("x := 1 if print(\"in x\")\ntest_a if not x\ntest_b if false", "in x\n");
+    // What was printed before an error is there.
+    check_printed("x := 1\nx := 2 if print(\"in x\")\ntest_a if x == 1", "in x\n");
 }

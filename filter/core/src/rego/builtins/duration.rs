@@ -1,7 +1,7 @@
 //! Durations as Go writes them, and with OPA's days, weeks and years.
 
 /// Nanoseconds of a duration; none for what is none.
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     if text.contains(['d', 'w', 'y']) { plain(&rewritten(text)?) } else { plain(text) }
 }
 

@@ -25,6 +25,7 @@ mod net;
 mod number;
 mod objects;
 mod operand;
+pub(super) mod print;
 mod printable;
 mod random;
 mod regex;
@@ -40,6 +41,8 @@ mod time;
 mod time_layout;
 mod types;
 mod units;
+
+pub(crate) use duration::parse_duration;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,6 +61,8 @@ pub(crate) struct Surroundings {
     uuids: BTreeMap<Value, Value>,
     /// The cases of a parameterised test that were begun.
     pub(crate) test_cases: Vec<Value>,
+    /// What was printed; none where nobody reads it.
+    pub(crate) printed: Option<String>,
 }
 
 /// Random numbers that follow from a seed.
@@ -115,6 +120,7 @@ const DOMAINS: &[&[Builtin]] = &[
     jwt::BUILTINS,
     net::BUILTINS,
     objects::BUILTINS,
+    print::BUILTINS,
     random::BUILTINS,
     regex::BUILTINS,
     semver::BUILTINS,
@@ -177,6 +183,7 @@ impl Surroundings {
             random_integers: HashMap::new(),
             uuids: BTreeMap::new(),
             test_cases: Vec::new(),
+            printed: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::rego::{
     builtins::{builtin, test_case::TEST_CASE},
     goal::{Goal, GoalKind, Term},
     hoist,
-    ir::{Body, Callee, Definition, Keyed, Operand, Pattern},
+    ir::{Body, Callee, Definition, Keyed, Operand, Pattern, Position},
     names::{HeadKey, Names},
     plan::{Bound, Planner, Unsafe},
     resolve::Resolver,
@@ -75,7 +75,9 @@ impl Draft<'_, '_> {
             otherwise: planned.collect(),
             keyed,
             slots: planner.locals.len(),
-            at: self.head.at,
+            at: self.at,
+            #[cfg(feature = "trace")]
+            names: planner.locals,
         })
     }
 
@@ -184,6 +186,7 @@ impl Draft<'_, '_> {
 /// A definition that is being compiled.
 pub(super) struct Draft<'a, 'm> {
     pub(super) head: &'a Head<'m>,
+    pub(super) at: Position,
     pub(super) names: &'a Names,
     pub(super) known: Known<'a>,
     pub(super) parameters: Vec<&'a Expr>,

@@ -194,7 +194,7 @@ async fn check_paths(tree: &Tree, declared: &[Declared], problems: &mut Vec<Prob
     }
 }
 
-async fn names(modules: &[Module], problems: &mut Vec<Problem>, pace: &Pace) -> Vec<Names> {
+pub(super) async fn names(modules: &[Module], problems: &mut Vec<Problem>, pace: &Pace) -> Vec<Names> {
     let mut rules: HashMap<Vec<String>, HashSet<String>> = HashMap::new();
     for module in modules {
         let of_package = rules.entry(constant_path(&module.package.refr)).or_default();
@@ -248,12 +248,16 @@ async fn rule(
         match head.source {
             RuleSource::Default { args, value, .. } => {
                 let parameters: Vec<&Expr> = args.iter().map(|arg| &**arg).collect();
-                let draft = Draft { head, names, known, parameters, bodies: vec![(None, Some(&**value))] };
+                let bodies = vec![(None, Some(&**value))];
+                let draft = Draft { head, at: head.at, names, known, parameters, bodies };
                 default = draft.finish(problems);
             }
             RuleSource::Spec { head: source, bodies, .. } => {
-                for (parameters, bodies) in definitions_of(source, bodies) {
-                    let draft = Draft { head, names, known, parameters, bodies };
+                for (number, (parameters, bodies)) in definitions_of(source, bodies).into_iter().enumerate() {
+                    // As in OPA, the first one stands where its head does, and the others where they begin.
+                    let further = bodies.first().and_then(|(body, _)| *body).filter(|_| number > 0);
+                    let at = further.map_or(head.at, |body| position(head.module, &body.span));
+                    let draft = Draft { head, at, names, known, parameters, bodies };
                     definitions.extend(draft.finish(problems));
                     let steps = definitions.last().map_or(0, |last| last.body.block.steps.len());
                     pace.spend(UNITS_PER_DEFINITION + steps * UNITS_PER_STEP).await;

@@ -27,6 +27,8 @@ impl<'p> Machine<'p> {
             overlays: self.world.overlays.clone(),
             stands: self.world.stands.clone(),
             computed: Default::default(),
+            #[cfg(feature = "trace")]
+            number: self.next_world(),
         };
         for replacement in &with.replacements {
             let (Replacement::Input(_, operand)

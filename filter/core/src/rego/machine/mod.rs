@@ -6,10 +6,15 @@
 mod counting;
 mod documents;
 mod operands;
+mod recording;
 mod rules;
 mod scan;
 
 pub(in crate::rego) use operands::walk;
+#[cfg(feature = "trace")]
+pub(crate) use recording::Recording;
+#[cfg(feature = "trace")]
+pub(in crate::rego) use recording::{Attempt, Frame, Miss};
 pub(in crate::rego) use scan::member;
 
 use std::collections::HashMap;
@@ -66,6 +71,8 @@ pub(crate) struct Machine<'p> {
     calls: Option<AuditLog<'p>>,
     /// In how many nanoseconds the first count of calls goes down, of those that were made.
     count_falls_in: Option<i64>,
+    #[cfg(feature = "trace")]
+    recording: Option<Recording<'p>>,
 }
 
 /// What stands at `data.audit_log`.
@@ -83,6 +90,9 @@ struct World<'p> {
     overlays: Vec<(&'p [Value], Value)>,
     stands: Vec<(Replaced, Stand)>,
     computed: HashMap<RuleId, Value, rustc_hash::FxBuildHasher>,
+    /// Tells worlds apart.
+    #[cfg(feature = "trace")]
+    number: u32,
 }
 
 /// What stands for a function.
@@ -98,7 +108,14 @@ impl<'p> Machine<'p> {
     pub(super) fn new(program: &'p Program, asked: Asked<'p>, surroundings: Surroundings) -> Self {
         let Asked { input, calls, watch, is_indexed, .. } = asked;
         let calls = calls.map(|calls| AuditLog { calls, name: Value::from(AUDIT_LOG), document: None });
-        let world = World { input, overlays: Vec::new(), stands: Vec::new(), computed: HashMap::default() };
+        let world = World {
+            input,
+            overlays: Vec::new(),
+            stands: Vec::new(),
+            computed: HashMap::default(),
+            #[cfg(feature = "trace")]
+            number: 0,
+        };
         Self {
             program,
             world,
@@ -111,6 +128,8 @@ impl<'p> Machine<'p> {
             is_indexed,
             calls,
             count_falls_in: None,
+            #[cfg(feature = "trace")]
+            recording: None,
         }
     }
 
@@ -176,7 +195,11 @@ impl<'p> Machine<'p> {
                 },
                 StepKind::Call(call) => match &call.callee {
                     Callee::Builtin(builtin) if builtin.is_relation => {
-                        return self.relation(call, &mut |machine| machine.run(after, then));
+                        self.note(step, false);
+                        return self.relation(call, &mut |machine| {
+                            machine.note(step, true);
+                            machine.run(after, then)
+                        });
                     }
                     Callee::Builtin(_) | Callee::Function(_) => {
                         let value = self.call(call)?;
@@ -184,13 +207,21 @@ impl<'p> Machine<'p> {
                     }
                 },
                 StepKind::Scan(scan) => {
-                    return self.scan(scan, &mut |machine| machine.run(after, then));
+                    self.note(step, false);
+                    return self.scan(scan, &mut |machine| {
+                        machine.note(step, true);
+                        machine.run(after, then)
+                    });
                 }
                 StepKind::Not(block) => !self.holds(block)?,
                 StepKind::Every(every) => self.every(every)?,
-                StepKind::With(with) => return self.with(with, after, then),
+                StepKind::With(with) => {
+                    self.note(step, false);
+                    return self.with(with, after, then);
+                }
                 StepKind::Fail => false,
             };
+            self.note(step, holds);
             if !holds {
                 return Ok(Flow::Continue);
             }

@@ -17,11 +17,13 @@ impl<'p> Machine<'p> {
         if let Some(value) = self.world.computed.get(&id) {
             return Ok(value.clone());
         }
+        self.enter(id, &[]);
         let value = self.deeper(|machine| match rule.kind {
             RuleKind::Complete => machine.complete(rule),
             RuleKind::Partial => machine.partial(rule, machine.candidates(rule, &[])),
             RuleKind::Function { .. } => Ok(Value::Undefined),
         })?;
+        self.leave(&value);
         self.world.computed.insert(id, value.clone());
         Ok(value)
     }
@@ -43,7 +45,8 @@ impl<'p> Machine<'p> {
     /// The result of a function.
     pub(super) fn function(&mut self, id: RuleId, arguments: &[Value]) -> Result<Value, Halt> {
         let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
-        self.deeper(|machine| {
+        self.enter(id, arguments);
+        let value = self.deeper(|machine| {
             let mut found = None;
             for definition in machine.candidates(rule, arguments) {
                 machine.solve(rule, definition, arguments, &mut found)?;
@@ -55,7 +58,9 @@ impl<'p> Machine<'p> {
                 machine.solve(rule, default, arguments, &mut found)?;
             }
             Ok(found.unwrap_or(Value::Undefined))
-        })
+        })?;
+        self.leave(&value);
+        Ok(value)
     }
 
     /// The value that a definition gives, which must be the one that is `found`, if any is.
@@ -70,6 +75,7 @@ impl<'p> Machine<'p> {
             if !machine.take_arguments(&definition.parameters, arguments)? {
                 return Ok(());
             }
+            machine.matched(definition);
             for body in std::iter::once(&definition.body).chain(&definition.otherwise) {
                 if machine.solve_body(rule, body, found)? {
                     break;
@@ -120,7 +126,8 @@ impl<'p> Machine<'p> {
         let Some(rule) = self.program.rules.get(id) else { return Ok(Value::Undefined) };
         let definition = definition.map_or(rule.default.as_ref(), |at| rule.definitions.get(at));
         let Some(definition) = definition else { return Ok(Value::Undefined) };
-        self.deeper(|machine| match rule.kind {
+        self.enter(id, &[]);
+        let value = self.deeper(|machine| match rule.kind {
             RuleKind::Complete => {
                 let mut found = None;
                 machine.solve(rule, definition, &[], &mut found)?;
@@ -128,12 +135,19 @@ impl<'p> Machine<'p> {
             }
             RuleKind::Partial => machine.partial(rule, std::iter::once(definition)),
             RuleKind::Function { .. } => Ok(Value::Undefined),
-        })
+        })?;
+        self.leave(&value);
+        Ok(value)
     }
 
-    /// The cases of tests that were begun so far.
-    pub(in crate::rego) fn into_test_cases(self) -> Vec<Value> {
-        self.surroundings.test_cases
+    /// Keeps what is printed from here on.
+    pub(in crate::rego) fn keep_prints(&mut self) {
+        self.surroundings.printed = Some(String::new());
+    }
+
+    /// The cases of tests that were begun so far, and what was printed.
+    pub(in crate::rego) fn into_notes(self) -> (Vec<Value>, String) {
+        (self.surroundings.test_cases, self.surroundings.printed.unwrap_or_default())
     }
 
     /// What definitions of a partial rule give.
@@ -209,14 +223,17 @@ impl<'p> Machine<'p> {
             let whole = self.rule(id)?;
             return Ok(member(&whole, &key).cloned().unwrap_or(Value::Undefined));
         }
-        self.deeper(|machine| {
+        self.enter(id, std::slice::from_ref(&key));
+        let value = self.deeper(|machine| {
             let mut found = None;
             for definition in machine.candidates(rule, &[]) {
                 machine
                     .within(definition, |machine| machine.solve_keyed(rule, definition, &key, &mut found))?;
             }
             Ok(found.unwrap_or(Value::Undefined))
-        })
+        })?;
+        self.leave(&value);
+        Ok(value)
     }
 
     fn solve_keyed(
@@ -230,6 +247,7 @@ impl<'p> Machine<'p> {
         if !self.matches(&keyed.key, key.clone())? {
             return Ok(());
         }
+        self.matched(definition);
         if keyed.body.value.is_some() {
             self.solve_body(rule, &keyed.body, found)?;
         } else {
@@ -244,10 +262,11 @@ impl<'p> Machine<'p> {
     /// Evaluates in the locals of `definition`.
     pub(super) fn within<T>(
         &mut self,
-        definition: &Definition,
+        definition: &'p Definition,
         go: impl FnOnce(&mut Self) -> Result<T, Halt>,
     ) -> Result<T, Halt> {
         self.spend(1)?;
+        self.attempt(definition);
         let base = std::mem::replace(&mut self.base, self.locals.len());
         self.locals.resize(self.base + definition.slots, Value::Undefined);
         let result = go(self)?;

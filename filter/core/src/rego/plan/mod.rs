@@ -6,7 +6,7 @@
 mod operands;
 mod unification;
 
-use std::{cell::Cell, collections::HashMap, rc::Rc};
+use std::{cell::Cell, collections::HashMap, sync::Arc};
 
 use regorus::Value;
 
@@ -25,7 +25,7 @@ pub(super) struct Planner<'a> {
     pub(super) declared: &'a [Declared],
     /// The operator's names of the locals. What is made here is appended without one.
     pub(super) locals: Vec<Option<String>>,
-    closures: HashMap<*const Closure, Rc<Comprehension>>,
+    closures: HashMap<*const Closure, Arc<Comprehension>>,
     /// What all bodies of a program may still take to be put into an order.
     effort_left: &'a Cell<u64>,
 }

@@ -1,6 +1,6 @@
 //! Operands: what a step needs, hoisted into steps before it.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use regorus::Value;
 
@@ -264,12 +264,12 @@ impl Planner<'_> {
         &mut self,
         closure: &Rc<Closure>,
         bound: &Bound,
-    ) -> Planned<Rc<Comprehension>> {
+    ) -> Planned<Arc<Comprehension>> {
         if !closure.captured.iter().all(|slot| bound.has(*slot)) {
             return Err(Wait::ForVariables);
         }
         if let Some(planned) = self.closures.get(&Rc::as_ptr(closure)) {
-            return Ok(Rc::clone(planned));
+            return Ok(Arc::clone(planned));
         }
         let mut inner = bound.clone();
         let mut terms = closure.terms.clone();
@@ -300,8 +300,8 @@ impl Planner<'_> {
             }
         };
         let choice = Choice::of_comprehension(&collects, &block);
-        let planned = Rc::new(Comprehension { collects, block, at: closure.at, choice });
-        self.closures.insert(Rc::as_ptr(closure), Rc::clone(&planned));
+        let planned = Arc::new(Comprehension { collects, block, at: closure.at, choice });
+        self.closures.insert(Rc::as_ptr(closure), Arc::clone(&planned));
         Ok(planned)
     }
 }

@@ -5,6 +5,9 @@ mod occurrences;
 mod scope;
 mod terms;
 
+#[cfg(feature = "trace")]
+pub(super) use self::terms::first_span;
+
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     rc::Rc,
@@ -12,14 +15,14 @@ use std::{
 
 use regorus::unstable::{AssignOp, BoolOp, Expr, Literal, LiteralStmt, Query, Ref, Span};
 
-use self::{
-    occurrences::{declared_names, direct_names, expression_names},
-    terms::first_span,
-};
+use self::occurrences::{declared_names, direct_names, expression_names};
+#[cfg(not(feature = "trace"))]
+use self::terms::first_span;
 use super::{
     Problem,
+    builtins::{builtin, print::PRINT},
     goal::{Closure, Collection, EveryGoal, Goal, GoalKind, Term, WithTerm},
-    ir::{Position, Slot},
+    ir::{Callee, Position, Slot},
     names::{Declared, Names, Tree, position},
 };
 
@@ -273,11 +276,16 @@ impl<'a> Resolver<'a> {
     /// What is printed is evaluated, as in OPA, and may be undefined.
     fn print(&mut self, params: &[Ref<Expr>], span: &Span) {
         let at = self.at(span);
+        let mut operands = Vec::new();
         for param in params {
             let (body, terms) = self.scoped(None, &[param]);
             let collection = Collection::Set;
             let closure = Closure { collection, terms, goals: body.goals, captured: body.captured, at };
-            self.push(Goal::plain(GoalKind::Term(Term::Comprehension(Rc::new(closure))), at));
+            operands.push(Term::Comprehension(Rc::new(closure)));
+        }
+        if let Some(print) = builtin(PRINT) {
+            let operands = vec![Term::Array(operands)];
+            self.push(Goal::plain(GoalKind::Call(Callee::Builtin(print), operands, None), at));
         }
     }
 

@@ -156,7 +156,7 @@ impl Resolver<'_> {
 }
 
 /// Where an expression begins. The parser's spans of infix expressions are those of their operators.
-pub(super) fn first_span(expr: &Expr) -> &Span {
+pub(in crate::rego) fn first_span(expr: &Expr) -> &Span {
     let mut expr = expr;
     loop {
         expr = match expr {

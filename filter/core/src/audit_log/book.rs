@@ -1,18 +1,16 @@
-//! The audit log of a case: nobody else writes in it.
+//! An audit log of its own, for a case or for a replayed log: nobody else writes in it.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
 };
 
-use crate::{
-    audit_log::{Ledger, LedgerFault, Swap, Versioned},
-    timestamp::Timestamp,
-};
+use super::{Ledger, LedgerFault, Swap, Versioned};
+use crate::timestamp::Timestamp;
 
 /// Shared data that is not shared, and a clock that stands still.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(crate) struct Book {
     values: RefCell<HashMap<String, (Vec<u8>, u32)>>,
     now: Cell<Timestamp>,
 }
@@ -20,11 +18,11 @@ pub(super) struct Book {
 // === impl Book ===
 
 impl Book {
-    pub(super) fn at(now: Timestamp) -> Self {
+    pub(crate) fn at(now: Timestamp) -> Self {
         Self { values: RefCell::default(), now: Cell::new(now) }
     }
 
-    pub(super) fn set_clock(&self, now: Timestamp) {
+    pub(crate) fn set_clock(&self, now: Timestamp) {
         self.now.set(now);
     }
 }

@@ -1,0 +1,6 @@
+package hexr.roles
+
+# v0, with a keyword that nobody imported.
+permits {
+	input.role in data.hexr.roles.permitted
+}

@@ -1,0 +1,6 @@
+package old
+
+# v0.
+blocked {
+	input.tenant == data.old.tenants[_]
+}

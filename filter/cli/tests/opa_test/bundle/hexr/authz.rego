@@ -1,0 +1,5 @@
+package hexr.authz
+
+default allow := false
+
+allow if input.role in data.hexr.roles

@@ -1,0 +1,5 @@
+package cases
+
+default allow := false
+
+allow if input.role == "editor"
