@@ -143,11 +143,7 @@ impl BundleStatus {
 }
 
 fn shortened(text: &str) -> &str {
-    let mut end = text.len().min(MAX_MESSAGE);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(MAX_MESSAGE)).unwrap_or_default()
 }
 
 // === impl Reporter ===

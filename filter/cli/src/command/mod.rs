@@ -16,6 +16,7 @@ use std::{fmt::Display, process::ExitCode};
 use hexr_authz_core::{
     audit_log::{AuditLog, Record, Scope},
     policy::{Budget, RulePath},
+    timestamp::Timestamp,
 };
 
 use crate::output::tell;
@@ -42,6 +43,11 @@ pub(crate) const BUNDLE_BYTES: usize = 16 << 20;
 fn rule_path(text: &str) -> Result<RulePath, String> {
     RulePath::parse(text)
         .ok_or_else(|| format!("`{text}` is not the path of a rule, as `{DEFAULT_DECISION}`"))
+}
+
+/// An instant as a flag: `2025-01-15T10:30:00Z`.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    Timestamp::from_rfc3339(text).ok_or_else(|| format!("`{text}` is no instant, as `2025-01-15T10:30:00Z`"))
 }
 
 /// Exit code 0, or the error on stderr and exit code 1.

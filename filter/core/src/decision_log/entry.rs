@@ -27,7 +27,8 @@ pub struct Entry {
     /// Whether a refusal ended the request.
     pub(super) is_enforced: bool,
     pub(super) policy_reason: Option<String>,
-    has_policy: bool,
+    /// Whether a policy was in force.
+    pub(super) has_policy: bool,
     pub(super) bundles: Rc<[(String, String)]>,
     pub(super) trace: Option<Trace>,
     pub(super) took: Duration,
@@ -131,11 +132,6 @@ impl Entry {
         self.peer.as_ref()?.identity()
     }
 
-    /// Whether a policy was in force.
-    pub(super) fn was_decided_by_a_policy(&self) -> bool {
-        self.has_policy
-    }
-
     /// About what it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         let erased = self.erased.iter().map(String::len).sum::<usize>();
@@ -148,11 +144,7 @@ impl Entry {
 impl Refused {
     fn by(denial: &Denial) -> Self {
         let mut message = denial.to_string();
-        let mut end = message.len().min(MAX_MESSAGE);
-        while !message.is_char_boundary(end) {
-            end = end.saturating_sub(1);
-        }
-        message.truncate(end);
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
         Self { reason: denial.reason().code(), message, is_fault: denial.is_fault() }
     }
 }

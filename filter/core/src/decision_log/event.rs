@@ -106,7 +106,7 @@ pub(super) fn write(
     let masked = match policy {
         Some(policy) if policy.watches_its_log() => mask::apply(text, policy, entry),
         // The policy that decided it is gone, and with it what it wanted hidden.
-        None if entry.was_decided_by_a_policy() => mask::hidden(text),
+        None if entry.has_policy => mask::hidden(text),
         Some(_) | None => return Written::Event(text),
     };
     match masked {

@@ -1,6 +1,6 @@
 //! The policy's own say in what is logged: `data.system.log.drop` and `data.system.log.mask`, as in OPA.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::entry::Entry;
 use crate::policy::{LogRule, Policy};
@@ -38,20 +38,20 @@ pub(super) fn apply(event: Vec<u8>, policy: &Policy, entry: &Entry) -> Masked {
         Err(_) => None,
     };
     let Some(changes) = changes else { return hidden(event) };
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(text) else { return Masked::Event(event) };
+    let Ok(mut document) = serde_json::from_str(text) else { return Masked::Event(event) };
     for change in changes {
-        change.make(&mut fields);
+        change.make(&mut document);
     }
-    Masked::Event(Value::Object(fields).to_string().into_bytes())
+    Masked::Event(document.to_string().into_bytes())
 }
 
 /// The event without its input, because what should not be seen of it is not known.
 pub(super) fn hidden(event: Vec<u8>) -> Masked {
-    let Ok(Value::Object(mut fields)) = serde_json::from_slice(&event) else { return Masked::Event(event) };
-    fields.insert("input".to_owned(), json!({}));
-    list(&mut fields, "erased", "/input");
-    fields.insert("mask_error".to_owned(), json!("`data.system.log.mask` could not be applied"));
-    Masked::Event(Value::Object(fields).to_string().into_bytes())
+    let Ok(mut document) = serde_json::from_slice(&event) else { return Masked::Event(event) };
+    upsert(&mut document, "/input", json!({}));
+    list(&mut document, "erased", "/input");
+    upsert(&mut document, "/mask_error", json!("`data.system.log.mask` could not be applied"));
+    Masked::Event(document.to_string().into_bytes())
 }
 
 /// What a mask wants; nothing where that cannot be told.
@@ -84,38 +84,30 @@ impl Change {
     }
 
     /// What is not there is left alone, as OPA does.
-    fn make(self, fields: &mut Map<String, Value>) {
+    fn make(self, document: &mut Value) {
         match self {
             Self::Remove(path) => {
-                if remove(fields, &path) {
-                    list(fields, "erased", &path);
+                if remove(document, &path) {
+                    list(document, "erased", &path);
                 }
             }
             Self::Upsert(path, value) => {
-                if upsert(fields, &path, value) {
-                    list(fields, "masked", &path);
+                if upsert(document, &path, value) {
+                    list(document, "masked", &path);
                 }
             }
         }
     }
 }
 
-/// The last part of a JSON pointer, decoded, and the object that it is in.
-fn place<'f>(fields: &'f mut Map<String, Value>, path: &str) -> Option<(&'f mut Value, String)> {
+/// The last part of a JSON pointer, decoded, and what it is in.
+fn place<'d>(document: &'d mut Value, path: &str) -> Option<(&'d mut Value, String)> {
     let (above, last) = path.rsplit_once('/')?;
-    let (top, below) = above.strip_prefix('/')?.split_once('/').map_or_else(
-        || (above.strip_prefix('/').unwrap_or_default(), String::new()),
-        |(top, below)| (top, format!("/{below}")),
-    );
-    let parent = fields.get_mut(top)?.pointer_mut(&below)?;
-    Some((parent, last.replace("~1", "/").replace("~0", "~")))
+    Some((document.pointer_mut(above)?, last.replace("~1", "/").replace("~0", "~")))
 }
 
-fn remove(fields: &mut Map<String, Value>, path: &str) -> bool {
-    if MASKABLE.contains(&path) {
-        return fields.remove(path.trim_start_matches('/')).is_some();
-    }
-    match place(fields, path) {
+fn remove(document: &mut Value, path: &str) -> bool {
+    match place(document, path) {
         Some((Value::Object(parent), name)) => parent.remove(&name).is_some(),
         Some((Value::Array(parent), name)) => match name.parse::<usize>() {
             Ok(at) if at < parent.len() => {
@@ -128,12 +120,8 @@ fn remove(fields: &mut Map<String, Value>, path: &str) -> bool {
     }
 }
 
-fn upsert(fields: &mut Map<String, Value>, path: &str, value: Value) -> bool {
-    if MASKABLE.contains(&path) {
-        fields.insert(path.trim_start_matches('/').to_owned(), value);
-        return true;
-    }
-    match place(fields, path) {
+fn upsert(document: &mut Value, path: &str, value: Value) -> bool {
+    match place(document, path) {
         Some((Value::Object(parent), name)) => {
             parent.insert(name, value);
             true
@@ -147,9 +135,9 @@ fn upsert(fields: &mut Map<String, Value>, path: &str, value: Value) -> bool {
 }
 
 /// Adds a pointer to the list of that name.
-fn list(fields: &mut Map<String, Value>, name: &str, pointer: &str) {
-    match fields.entry(name).or_insert_with(|| json!([])) {
-        Value::Array(listed) => listed.push(json!(pointer)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {}
+fn list(document: &mut Value, name: &str, pointer: &str) {
+    let Some(fields) = document.as_object_mut() else { return };
+    if let Some(listed) = fields.entry(name).or_insert_with(|| json!([])).as_array_mut() {
+        listed.push(json!(pointer));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{FetchError, Fetched, Schedule, call::Call};
+use super::{FetchError, Fetched, turn::Turn};
 use crate::{
     config::{Polling, Resource},
     status::BundleStatus,
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Download {
     resource: Resource,
-    schedule: Schedule,
+    turn: Turn,
     /// What the server called what it sent last.
     etag: Option<String>,
     /// Whether 404 is an answer like others.
@@ -21,7 +21,6 @@ pub struct Download {
     /// Whether a server may know long polling that does not say so by the type of the content.
     any_type_waits: bool,
     waiting: Waiting,
-    call: Option<Call>,
     moments: Moments,
 }
 
@@ -56,12 +55,11 @@ impl Download {
     pub fn new(resource: Resource) -> Self {
         let wants_to_wait = resource.polling.long_polling_timeout_seconds > 0;
         Self {
-            schedule: Schedule::new(resource.polling),
+            turn: Turn::new(resource.polling),
             etag: None,
             absence_is_fine: false,
             any_type_waits: false,
             waiting: if wants_to_wait { Waiting::Tried } else { Waiting::Off },
-            call: None,
             moments: Moments::default(),
             resource,
         }
@@ -103,17 +101,17 @@ impl Download {
 
     /// Whether no request is on its way.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.call.is_none_or(|call| call.is_given_up(now))
+        self.turn.is_idle(now)
     }
 
     /// Whether it is time for the next request.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.is_idle(now) && self.schedule.is_due(now)
+        self.turn.is_due(now)
     }
 
     /// Whether it may be asked for at once, because something says that it has changed.
     pub fn may_hurry(&self, now: Timestamp) -> bool {
-        self.is_idle(now) && (!self.schedule.backs_off() || self.schedule.is_due(now))
+        self.turn.may_hurry(now)
     }
 
     /// The headers of the request.
@@ -135,18 +133,18 @@ impl Download {
     /// The request was sent, and its answer comes under `token`.
     pub fn sent(&mut self, token: u32, now: Timestamp) {
         self.moments.request = Some(now);
-        self.call = Some(Call::sent(token, now, self.timeout()));
+        self.turn.sent(token, now, self.timeout());
     }
 
     /// The request could not be sent.
     pub fn not_sent(&mut self, now: Timestamp, random: u64) -> FetchError {
-        self.schedule.failed(now, random);
+        self.turn.schedule.failed(now, random);
         FetchError::NotSent(self.resource.cluster.clone())
     }
 
     /// Whether an answer under `token` is this one's.
     pub fn expects(&self, token: u32) -> bool {
-        self.call.is_some_and(|call| call.expects(token))
+        self.turn.expects(token)
     }
 
     /// An answer has come: what it means, and when the next request is due.
@@ -159,14 +157,14 @@ impl Download {
         now: Timestamp,
         random: u64,
     ) -> Result<Fetched, FetchError> {
-        let took = self.call.take().map_or(0, |call| call.took_millis(now));
+        let took = self.turn.end(now);
         let answer = match answer {
             Ok(Fetched::NotModified) if self.etag.is_none() => Err(FetchError::OutOfNowhere),
             other => other,
         };
         let is_absent = self.absence_is_fine && answer == Err(FetchError::Missing);
         if answer.is_err() && !is_absent {
-            self.schedule.failed(now, random);
+            self.turn.schedule.failed(now, random);
             // A server that comes back may be another one.
             if self.waiting == Waiting::Unknown {
                 self.waiting = Waiting::Tried;
@@ -184,9 +182,9 @@ impl Download {
             Err(_) => self.etag = None,
         }
         if has_waited {
-            self.schedule.succeeded_by_waiting();
+            self.turn.schedule.succeeded_by_waiting();
         } else {
-            self.schedule.succeeded(now, random);
+            self.turn.schedule.succeeded(now, random);
         }
         answer
     }

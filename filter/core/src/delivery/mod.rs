@@ -3,7 +3,6 @@
 //! Here are the decisions and the records; the filter only moves them between Envoy's shared data and its HTTP calls.
 
 mod assembly;
-mod call;
 mod download;
 mod index;
 mod keys;
@@ -14,6 +13,7 @@ mod record;
 mod response;
 mod roll;
 mod schedule;
+mod turn;
 
 pub use assembly::{Arrival, Assembly, Attempt, Pending};
 pub use download::Download;

@@ -2,15 +2,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::{Schedule, call::Call};
+use super::turn::Turn;
 use crate::{config::Resource, timestamp::Timestamp};
 
 /// Where something is posted, and when the next time is.
 #[derive(Clone, Debug)]
 pub struct Outbox {
     resource: Resource,
-    schedule: Schedule,
-    call: Option<Call>,
+    turn: Turn,
 }
 
 // === impl Outbox ===
@@ -18,7 +17,7 @@ pub struct Outbox {
 impl Outbox {
     /// The first request is due at once.
     pub(crate) fn new(resource: Resource) -> Self {
-        Self { schedule: Schedule::new(resource.polling), resource, call: None }
+        Self { turn: Turn::new(resource.polling), resource }
     }
 
     /// The cluster of the server.
@@ -40,43 +39,43 @@ impl Outbox {
 
     /// Whether no request is on its way.
     pub fn is_idle(&self, now: Timestamp) -> bool {
-        self.call.is_none_or(|call| call.is_given_up(now))
+        self.turn.is_idle(now)
     }
 
     /// Whether it is time for the next request.
     pub fn is_due(&self, now: Timestamp) -> bool {
-        self.is_idle(now) && self.schedule.is_due(now)
+        self.turn.is_due(now)
     }
 
     /// Whether something may be sent at once that should not wait.
     pub fn may_hurry(&self, now: Timestamp) -> bool {
-        self.is_idle(now) && (!self.schedule.backs_off() || self.schedule.is_due(now))
+        self.turn.may_hurry(now)
     }
 
     /// There is nothing to send: the next time comes after a delay.
     pub(crate) fn postpone(&mut self, now: Timestamp, random: u64) {
-        self.schedule.succeeded(now, random);
+        self.turn.schedule.succeeded(now, random);
     }
 
     /// A request was sent, and its answer comes under `token`.
     pub fn sent(&mut self, token: u32, now: Timestamp) {
-        self.call = Some(Call::sent(token, now, self.timeout()));
+        self.turn.sent(token, now, self.timeout());
     }
 
     /// It could not be sent, or the server did not take it: the next one comes after a backoff.
     pub fn failed(&mut self, now: Timestamp, random: u64) {
-        self.call = None;
-        self.schedule.failed(now, random);
+        self.turn.end(now);
+        self.turn.schedule.failed(now, random);
     }
 
     /// The server took it.
     pub fn succeeded(&mut self, now: Timestamp, random: u64) {
-        self.call = None;
-        self.schedule.succeeded(now, random);
+        self.turn.end(now);
+        self.turn.schedule.succeeded(now, random);
     }
 
     /// Whether an answer under `token` is to the request that is on its way.
     pub fn expects(&self, token: u32) -> bool {
-        self.call.is_some_and(|call| call.expects(token))
+        self.turn.expects(token)
     }
 }

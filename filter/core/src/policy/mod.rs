@@ -231,7 +231,12 @@ impl Policy {
     pub fn answer(&self, input: &str, moment: Moment<'_>) -> Result<Consent, Denial> {
         let input = Value::from_json_str(input)
             .map_err(|error| Denial::InternalError(format!("the input is not JSON: {error}")))?;
-        match self.read(&self.evaluate(self.entry, input, moment, Calls::none())?)? {
+        self.answer_after(input, moment, Calls::none())
+    }
+
+    /// Its answer for any input, after these calls.
+    fn answer_after(&self, input: Value, moment: Moment<'_>, calls: Calls<'_>) -> Result<Consent, Denial> {
+        match self.read(&self.evaluate(self.entry, input, moment, calls)?)? {
             Outcome::Allow(consent) => Ok(consent),
             Outcome::Deny(rejection) => Err(self.denial(rejection)),
         }
@@ -331,19 +336,29 @@ impl Policy {
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Evaluated, Denial> {
-        let asked = Asked {
-            input,
-            now_ns: moment.now.unix_nanos(),
-            seed: moment.seed,
-            calls: Some(&calls),
-            work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
-            watch: &|| (moment.is_over)(self.author),
-            is_indexed: true,
-        };
-        self.program.evaluate(rule, asked).map_err(|halt| match halt {
+        let is_over = || (moment.is_over)(self.author);
+        self.program.evaluate(rule, self.asked(input, moment, &calls, &is_over)).map_err(|halt| match halt {
             Halt::OutOfBudget => Denial::BudgetExceeded(self.budget.milliseconds),
             Halt::Error(message) => Denial::EvaluationError(message),
         })
+    }
+
+    fn asked<'a>(
+        &self,
+        input: Value,
+        moment: Moment<'_>,
+        calls: &'a Calls<'_>,
+        watch: &'a dyn Fn() -> bool,
+    ) -> Asked<'a> {
+        Asked {
+            input,
+            now_ns: moment.now.unix_nanos(),
+            seed: moment.seed,
+            calls: Some(calls),
+            work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
+            watch,
+            is_indexed: true,
+        }
     }
 
     fn timestamp(&self, now: Timestamp) -> Text {

@@ -4,13 +4,8 @@ use std::collections::BTreeSet;
 
 use regorus::Value;
 
-use super::{Moment, Outcome, Policy, WORK_PER_MILLISECOND, facts::evaluators};
-use crate::{
-    audit_log::Calls,
-    denial::Denial,
-    policy::Consent,
-    rego::{Asked, DefinitionId},
-};
+use super::{Moment, Policy, facts::evaluators};
+use crate::{audit_log::Calls, denial::Denial, policy::Consent, rego::DefinitionId};
 
 /// The input of a request of the past.
 #[derive(Clone, Debug)]
@@ -52,10 +47,7 @@ impl Policy {
         moment: Moment<'_>,
         calls: Calls<'_>,
     ) -> Result<Consent, Denial> {
-        match self.read(&self.evaluate(self.entry, input.0.clone(), moment, calls)?)? {
-            Outcome::Allow(consent) => Ok(consent),
-            Outcome::Deny(rejection) => Err(self.denial(rejection)),
-        }
+        self.answer_after(input.0.clone(), moment, calls)
     }
 
     /// The definitions of the rule that decides, in the order of modules and lines, without its default.
@@ -81,16 +73,9 @@ impl Policy {
         if whole == Value::Undefined {
             return None;
         }
+        let is_over = || (moment.is_over)(self.author);
         deciders.iter().find(|decider| {
-            let asked = Asked {
-                input: input.0.clone(),
-                now_ns: moment.now.unix_nanos(),
-                seed: moment.seed,
-                calls: Some(&calls),
-                work: self.budget.milliseconds.saturating_mul(WORK_PER_MILLISECOND),
-                watch: &|| (moment.is_over)(self.author),
-                is_indexed: true,
-            };
+            let asked = self.asked(input.0.clone(), moment, &calls, &is_over);
             self.program.evaluate_apart(decider.id, asked).value.is_ok_and(|value| value == whole)
         })
     }

@@ -1,6 +1,5 @@
 //! One event of a decision log, as OPA writes them: JSON in, what can be decided again out.
 
-use chrono::DateTime;
 use serde_json::Value;
 use spiffe::SpiffeId;
 
@@ -57,7 +56,7 @@ impl Event {
     pub(super) fn read(text: &str, rule: &RulePath) -> Option<Self> {
         let event = strict_json(text.as_bytes()).ok()?;
         let id = text_at(&event, "decision_id")?;
-        let instant = instant(text_at(&event, "timestamp")?)?;
+        let instant = Timestamp::from_rfc3339(text_at(&event, "timestamp")?)?;
         let reason = text_at(&event, "reason").map(str::to_owned);
         let past = Past { is_allowed: reason.is_none() && is_allowed(event.get("result")), reason };
         let path = text_at(&event, "path").and_then(RulePath::parse);
@@ -90,7 +89,7 @@ pub fn instant_of(text: &str) -> Result<Option<Timestamp>, String> {
     if glance.decision_id.is_none() {
         return Ok(None);
     }
-    let instant = glance.timestamp.as_ref().and_then(Value::as_str).and_then(instant);
+    let instant = glance.timestamp.as_ref().and_then(Value::as_str).and_then(Timestamp::from_rfc3339);
     instant.map(Some).ok_or_else(|| "a decision has no `timestamp` in RFC 3339".to_owned())
 }
 
@@ -114,11 +113,6 @@ impl Asked {
 
 fn text_at<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
     object.get(name)?.as_str()
-}
-
-fn instant(text: &str) -> Option<Timestamp> {
-    let nanos = DateTime::parse_from_rfc3339(text).ok()?.timestamp_nanos_opt()?;
-    Some(Timestamp::from_unix_nanos(nanos))
 }
 
 /// Only a real `true` allows, by itself or in the object of opa-envoy-plugin.

@@ -18,7 +18,7 @@ use hexr_authz_core::{
     timestamp::Timestamp,
 };
 
-use super::{DEFAULT_DECISION, rule_path};
+use super::{DEFAULT_DECISION, instant, rule_path};
 use crate::output::{say, tell};
 
 /// Evaluate a policy: without a query the decision for an input, and with `--explain` why; with a query what `opa eval`
@@ -109,10 +109,6 @@ struct Problem {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The exit code of an error.
 const ERROR: u8 = 2;
-
-fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::from_rfc3339(text).ok_or_else(|| format!("`{text}` is no instant, as `2025-01-15T10:30:00Z`"))
-}
 
 // === impl Eval ===
 

@@ -19,6 +19,7 @@ use self::{
     report::Reports,
     suite::{Selection, Suite},
 };
+use super::instant;
 use crate::{
     output::{say, tell},
     source::Ignored,
@@ -103,10 +104,6 @@ const NOT_PASSED: u8 = 2;
 /// The exit code when nothing could be run.
 const NOTHING_RUN: u8 = 1;
 
-fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::from_rfc3339(text).ok_or_else(|| format!("`{text}` is no instant, as `2025-01-15T10:30:00Z`"))
-}
-
 fn duration(text: &str) -> Result<Duration, String> {
     read_duration(text).ok_or_else(|| format!("`{text}` is no duration, as `500ms` or `1m30s`"))
 }
@@ -174,7 +171,8 @@ impl Test {
     }
 
     fn suite(&self) -> Result<Suite, String> {
-        Suite::load(&self.paths, &self.ignored(), self.bundle)
+        let is_looked_into = self.insight.covers() || self.insight.var_values;
+        Suite::load(&self.paths, &self.ignored(), self.bundle, is_looked_into)
     }
 
     fn selection(&self) -> Result<Selection, String> {

@@ -28,7 +28,8 @@ use crate::{loaded::Loaded, source::Ignored};
 /// What was loaded, compiled.
 pub(super) struct Suite {
     library: Library,
-    insight: Insight,
+    /// The sources once more, where it is asked what tests reach, or why one fails.
+    insight: Option<Insight>,
     cases: Vec<(Cases, Judge)>,
 }
 
@@ -61,11 +62,17 @@ impl Suite {
     ///
     /// # Errors
     /// Everything that keeps them from being run, a line each.
-    pub(super) fn load(paths: &[PathBuf], ignored: &Ignored, are_bundles: bool) -> Result<Self, String> {
+    pub(super) fn load(
+        paths: &[PathBuf],
+        ignored: &Ignored,
+        are_bundles: bool,
+        is_looked_into: bool,
+    ) -> Result<Self, String> {
         let loaded =
             if are_bundles { Loaded::from_bundles(paths, ignored)? } else { Loaded::from(paths, ignored)? };
         let library = Library::compile(&loaded.modules, &loaded.data).map_err(|errors| errors.to_string())?;
-        let insight = Insight::new(&loaded.modules).map_err(|errors| errors.to_string())?;
+        let insight = is_looked_into.then(|| Insight::new(&loaded.modules)).transpose();
+        let insight = insight.map_err(|errors| errors.to_string())?;
         let modules: BTreeMap<String, String> =
             loaded.modules.iter().map(|module| (module.path.clone(), module.text.clone())).collect();
         let mut judged = Vec::new();
@@ -104,7 +111,8 @@ impl Suite {
             }
         }
         let covered = coverage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let coverage = selection.covers.then(|| CoverageReport::new(self.insight.covered(&covered)));
+        let insight = self.insight.as_ref().filter(|_| selection.covers);
+        let coverage = insight.map(|insight| CoverageReport::new(insight.covered(&covered)));
         (Reports(reports), coverage)
     }
 
@@ -119,7 +127,7 @@ impl Suite {
         if !selection.var_values || report.verdict != TestVerdict::Fail {
             return None;
         }
-        let condition = self.library.failed_condition(&self.insight, test, unhurried(now))?;
+        let condition = self.library.failed_condition(self.insight.as_ref()?, test, unhurried(now))?;
         Some(insight::failure(&condition))
     }
 }

@@ -119,34 +119,9 @@ impl Resolver<'_> {
                 let result = if with_result { terms.pop() } else { None };
                 return Some(Some(GoalKind::Call(callee, terms, result)));
             }
-            Expr::BoolExpr { op, lhs, rhs, .. } => {
-                let name = match op {
-                    BoolOp::Lt => "lt",
-                    BoolOp::Le => "lte",
-                    BoolOp::Eq => "equal",
-                    BoolOp::Ge => "gte",
-                    BoolOp::Gt => "gt",
-                    BoolOp::Ne => "neq",
-                };
-                (operator(name), vec![lhs, rhs])
-            }
-            Expr::ArithExpr { op, lhs, rhs, .. } => {
-                let name = match op {
-                    ArithOp::Add => "plus",
-                    ArithOp::Sub => "minus",
-                    ArithOp::Mul => "mul",
-                    ArithOp::Div => "div",
-                    ArithOp::Mod => "rem",
-                };
-                (operator(name), vec![lhs, rhs])
-            }
-            Expr::BinExpr { op, lhs, rhs, .. } => {
-                let name = match op {
-                    BinOp::Intersection => "and",
-                    BinOp::Union => "or",
-                };
-                (operator(name), vec![lhs, rhs])
-            }
+            Expr::BoolExpr { lhs, rhs, .. }
+            | Expr::ArithExpr { lhs, rhs, .. }
+            | Expr::BinExpr { lhs, rhs, .. } => (operator_name(expr).and_then(operator), vec![lhs, rhs]),
             Expr::Membership { key: None, value, collection, .. } => {
                 (operator("internal.member_2"), vec![value, collection])
             }
@@ -176,4 +151,30 @@ impl Resolver<'_> {
         let terms = parts.into_iter().map(|part| self.term(part)).collect();
         Some(callee.map(|callee| GoalKind::Call(callee, terms, None)))
     }
+}
+
+/// The name of the builtin that an operator with two sides is.
+pub(in crate::rego) fn operator_name(expr: &Expr) -> Option<&'static str> {
+    Some(match expr {
+        Expr::BoolExpr { op, .. } => match op {
+            BoolOp::Lt => "lt",
+            BoolOp::Le => "lte",
+            BoolOp::Eq => "equal",
+            BoolOp::Ge => "gte",
+            BoolOp::Gt => "gt",
+            BoolOp::Ne => "neq",
+        },
+        Expr::ArithExpr { op, .. } => match op {
+            ArithOp::Add => "plus",
+            ArithOp::Sub => "minus",
+            ArithOp::Mul => "mul",
+            ArithOp::Div => "div",
+            ArithOp::Mod => "rem",
+        },
+        Expr::BinExpr { op, .. } => match op {
+            BinOp::Intersection => "and",
+            BinOp::Union => "or",
+        },
+        _ => return None,
+    })
 }

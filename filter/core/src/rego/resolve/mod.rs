@@ -6,7 +6,7 @@ mod scope;
 mod terms;
 
 #[cfg(feature = "trace")]
-pub(super) use self::terms::first_span;
+pub(super) use self::{calls::operator_name, terms::first_span};
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

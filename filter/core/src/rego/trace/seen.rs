@@ -13,7 +13,7 @@ use crate::rego::{
     ir::{Call, Callee, Definition, Operand, Outcome, Pattern, RuleId, RuleKind, Slot, Step, StepKind},
     machine::{Attempt, Miss, Recording, walk},
     names::{Global, Names, Tree},
-    resolve::first_span,
+    resolve::{first_span, operator_name},
     text::term_text,
 };
 
@@ -338,48 +338,12 @@ fn values(path: &[String]) -> Vec<Value> {
 
 /// The name of what an expression calls; operators have names too.
 fn callee_name(expr: &Expr) -> Option<String> {
-    use regorus::unstable::{ArithOp, BinOp, BoolOp};
-    Some(
-        match expr {
-            Expr::Call { fcn, .. } => return Some(fcn.span().text().to_owned()),
-            Expr::UnaryExpr { .. } => "minus",
-            Expr::BinExpr { op, .. } => match op {
-                BinOp::Intersection => "and",
-                BinOp::Union => "or",
-            },
-            Expr::ArithExpr { op, .. } => match op {
-                ArithOp::Add => "plus",
-                ArithOp::Sub => "minus",
-                ArithOp::Mul => "mul",
-                ArithOp::Div => "div",
-                ArithOp::Mod => "rem",
-            },
-            Expr::BoolExpr { op, .. } => match op {
-                BoolOp::Lt => "lt",
-                BoolOp::Le => "lte",
-                BoolOp::Eq => "equal",
-                BoolOp::Ge => "gte",
-                BoolOp::Gt => "gt",
-                BoolOp::Ne => "neq",
-            },
-            Expr::Membership { key: None, .. } => "internal.member_2",
-            Expr::Membership { key: Some(_), .. } => "internal.member_3",
-            Expr::String { .. }
-            | Expr::RawString { .. }
-            | Expr::Number { .. }
-            | Expr::Bool { .. }
-            | Expr::Null { .. }
-            | Expr::Var { .. }
-            | Expr::Array { .. }
-            | Expr::Set { .. }
-            | Expr::Object { .. }
-            | Expr::ArrayCompr { .. }
-            | Expr::SetCompr { .. }
-            | Expr::ObjectCompr { .. }
-            | Expr::RefDot { .. }
-            | Expr::RefBrack { .. }
-            | Expr::AssignExpr { .. } => return None,
-        }
-        .to_owned(),
-    )
+    let name = match expr {
+        Expr::Call { fcn, .. } => return Some(fcn.span().text().to_owned()),
+        Expr::UnaryExpr { .. } => "minus",
+        Expr::Membership { key: None, .. } => "internal.member_2",
+        Expr::Membership { key: Some(_), .. } => "internal.member_3",
+        _ => operator_name(expr)?,
+    };
+    Some(name.to_owned())
 }
