@@ -18,15 +18,30 @@ use serde_json::{Value, json};
 
 const BUNDLE: &str = "/bundles/authz.tar.gz";
 
+/// A line of Prometheus' text; a server is free to write the labels in any order.
+#[derive(PartialEq)]
+struct Sample<'a> {
+    name: &'a str,
+    labels: BTreeMap<&'a str, &'a str>,
+    value: &'a str,
+}
+
+impl<'a> Sample<'a> {
+    /// Nothing for a comment or an empty line.
+    fn read(line: &'a str) -> Option<Self> {
+        let (metric, value) = (!line.starts_with('#')).then_some(line)?.rsplit_once(' ')?;
+        let (name, labels) = metric.split_once('{').unwrap_or((metric, "}"));
+        let labels = labels.strip_suffix('}')?.split(',').filter_map(|label| label.split_once('='));
+        Some(Self { name, labels: labels.collect(), value })
+    }
+}
+
 /// The metrics of a text of Prometheus, each with the names of its labels.
 fn exposed(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut metrics: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (name, rest) = line.split_once('{').unwrap_or((line, ""));
-        let labels = rest.split_once('}').map_or("", |(labels, _)| labels);
-        let names = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
-        let name = name.split(' ').next().unwrap_or_default().to_owned();
-        metrics.entry(name).or_default().extend(names);
+    for sample in text.lines().filter_map(Sample::read) {
+        let names = sample.labels.keys().map(|&name| name.to_owned());
+        metrics.entry(sample.name.to_owned()).or_default().extend(names);
     }
     metrics
 }
@@ -116,21 +131,26 @@ async fn the_dashboard_and_the_alerts_ask_for_what_there_is() -> Result<()> {
         }
     }
     server.now_at(BUNDLE, Script::body(200, "no bundle"));
-    let (text, _) = eventually(PATIENCE, "a counted failure", async || {
-        let (_, text) = get(stack.envoy.admin(), "/stats/prometheus").await.ok()?;
-        text.contains(r#"hexr_authz_delivery_failures_total{cause="refused"} 1"#).then_some(text)
-    })
-    .await?;
-    for line in [
+    let expected = [
         r#"hexr_authz_decisions_total{decision="allow",reason="none",service="gcp_bigquery",tenant="acme-corp"} 3"#,
         r#"hexr_authz_decisions_total{decision="deny",reason="policy_denied",service="gcp_bigquery",tenant="acme-corp"} 2"#,
         r#"hexr_authz_decisions_total{decision="deny",reason="unknown_service",service="unknown",tenant="acme-corp"} 1"#,
         r#"hexr_authz_decision_duration_microseconds_count{} 6"#,
         r#"hexr_authz_decision_log_events_total{state="made"} 6"#,
         r#"hexr_authz_policy_activations_total{} 1"#,
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{}", ours(&text));
-    }
+        r#"hexr_authz_delivery_failures_total{cause="refused"} 1"#,
+    ];
+    // Envoy merges the histograms of its workers only when it flushes its statistics, every five seconds.
+    let mut text = String::new();
+    let complete = eventually(PATIENCE, "every sample", async || {
+        text = get(stack.envoy.admin(), "/stats/prometheus").await.ok()?.1;
+        let exposed: Vec<Sample<'_>> = text.lines().filter_map(Sample::read).collect();
+        expected
+            .iter()
+            .all(|line| Sample::read(line).is_some_and(|sample| exposed.contains(&sample)))
+            .then_some(())
+    });
+    complete.await.with_context(|| format!("{expected:#?}\nare not all in\n{}", ours(&text)))?;
     let exposed = exposed(&text);
     let folder = repository().join("envoy-config");
     let dashboard = serde_json::from_str(&fs::read_to_string(folder.join("grafana-dashboard.json"))?)?;
