@@ -2,10 +2,16 @@
 
 use std::rc::Rc;
 
-use hexr_authz_core::{config::Config, decision_log::DecisionLog, status::labels};
+use hexr_authz_core::{
+    config::Config,
+    decision::DecisionId,
+    decision_log::{DecisionLog, HOLDERS_KEY, Holder},
+    delivery::FetchError,
+    status::{LogStatus, labels},
+};
 
 use crate::{
-    host,
+    host::{self, HostError},
     metrics::LogMetrics,
     post::{self, Complaints},
     worker::Worker,
@@ -15,10 +21,15 @@ use crate::{
 pub(crate) struct Uploads {
     metrics: LogMetrics,
     complaints: Complaints,
+    holder: Holder,
     /// In milliseconds since 1970, when a worker that ends waits no longer for the server.
     ends_at_millis: Option<i64>,
 }
 
+/// Why the last upload of any worker was not taken; empty where it was.
+const PROBLEM_KEY: &str = "hexr-authz/1/decision-log-problem";
+/// How often a worker tries to write down what it holds when others are faster; it tries again at its next turn.
+const TRIES: usize = 4;
 /// How many events are written on a tick: so few that a request which comes meanwhile hardly waits.
 const EVENTS_AT_ONCE: usize = 64;
 /// What is answered so is not taken the next time either.
@@ -32,11 +43,26 @@ pub(crate) fn of(config: &Rc<Config>, id: &str) -> Option<DecisionLog> {
     Some(DecisionLog::new(settings, labels(&config.labels, id), &config.rule.slashes()))
 }
 
+/// What became of the events of all workers.
+pub(crate) fn status(metrics: LogMetrics) -> LogStatus {
+    let problem = host::shared_data(PROBLEM_KEY).ok().filter(|shared| !shared.value.is_empty());
+    let problem = problem.map(|shared| String::from_utf8_lossy(&shared.value).into_owned());
+    LogStatus { totals: metrics.totals(), problem }
+}
+
 // === impl Uploads ===
 
 impl Uploads {
-    pub(crate) fn new(metrics: LogMetrics) -> Self {
-        Self { metrics, complaints: Complaints::of("decision logs"), ends_at_millis: None }
+    pub(crate) fn new(metrics: LogMetrics) -> Result<Self, HostError> {
+        host::seed_shared_data(&[HOLDERS_KEY])?;
+        let mut random = [0; 16];
+        host::fill_random(&mut random)?;
+        Ok(Self {
+            metrics,
+            complaints: Complaints::of("decision logs"),
+            holder: Holder::new(DecisionId::from_random(random).to_string()),
+            ends_at_millis: None,
+        })
     }
 
     /// Writes events that no request came to write, and sends what is due.
@@ -66,7 +92,7 @@ impl Uploads {
             Err(_) => log.failed(now, post::random()),
         }
         drop(log);
-        self.complaints.note(taken);
+        self.note(taken);
         self.send(worker);
         self.count(worker);
         true
@@ -77,10 +103,15 @@ impl Uploads {
         let Ok(now) = host::now() else { return true };
         let ends_at =
             *self.ends_at_millis.get_or_insert_with(|| now.unix_millis().saturating_add(LAST_UPLOAD_MILLIS));
+        while worker.run_rehearsal() {}
         while worker.write_event() {}
         self.send(worker);
         self.count(worker);
-        now.unix_millis() >= ends_at || worker.log().is_none_or(|log| log.is_empty())
+        let is_done = now.unix_millis() >= ends_at || worker.log().is_none_or(|log| log.is_empty());
+        if is_done {
+            self.sign_off(worker);
+        }
+        is_done
     }
 
     fn send(&mut self, worker: &Worker) {
@@ -90,13 +121,44 @@ impl Uploads {
         if let Err(problem) = post::send(log.outbox(), Some("gzip"), &body, now) {
             log.failed(now, post::random());
             drop(log);
-            self.complaints.note(Err(problem));
+            self.note(Err(problem));
         }
     }
 
-    fn count(&self, worker: &Worker) {
-        if let Some(mut log) = worker.log() {
-            self.metrics.count(log.take_counts());
+    fn note(&mut self, taken: Result<(), FetchError>) {
+        if self.complaints.note(taken) {
+            // Only status events tell of it.
+            let problem = self.complaints.problem().unwrap_or_default();
+            let _ = host::set_shared_data(PROBLEM_KEY, problem.as_bytes(), None);
+        }
+    }
+
+    /// Counts what became of events, and writes down how many are held.
+    fn count(&mut self, worker: &Worker) {
+        let Some(mut log) = worker.log() else { return };
+        self.metrics.count(log.take_counts());
+        let held = log.held();
+        drop(log);
+        let Ok(now) = host::now() else { return };
+        for _ in 0..TRIES {
+            let Ok(shared) = host::shared_data(HOLDERS_KEY) else { return };
+            let Some(turned) = self.holder.turn(&shared.value, held, now) else { return };
+            if host::set_shared_data(HOLDERS_KEY, &turned.bytes, Some(shared.cas)).is_ok() {
+                self.holder.told(held, now);
+                return self.metrics.note_holders(turned.lost, turned.held);
+            }
+        }
+    }
+
+    /// Nobody has to watch a worker that has ended. What it holds still is lost.
+    fn sign_off(&self, worker: &Worker) {
+        let held = worker.log().map_or(0, |log| log.held());
+        for _ in 0..TRIES {
+            let Ok(shared) = host::shared_data(HOLDERS_KEY) else { return };
+            let turned = self.holder.end(&shared.value, held);
+            if host::set_shared_data(HOLDERS_KEY, &turned.bytes, Some(shared.cas)).is_ok() {
+                return self.metrics.note_holders(turned.lost, turned.held);
+            }
         }
     }
 }

@@ -120,6 +120,7 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
+    fn proxy_get_metric(id: u32, value: *mut u64) -> u32;
     fn proxy_done() -> u32;
     fn proxy_send_local_response(
         status: u32,
@@ -158,6 +159,17 @@ fn checked(status: u32) -> Result<(), HostError> {
     }
 }
 
+/// Makes keys for compare-and-swap. Envoy cannot create one if it is absent, but configures one VM alone before all others,
+/// so that they are there when two could race for them.
+pub(crate) fn seed_shared_data(keys: &[&str]) -> Result<(), HostError> {
+    for key in keys {
+        if matches!(shared_data(key), Err(HostError::NotFound)) {
+            set_shared_data(key, &[], None)?;
+        }
+    }
+    Ok(())
+}
+
 /// Calls a function that hands over memory which it had this module allocate.
 #[expect(unsafe_code, reason = "takes back what `proxy_on_memory_allocate` gave")]
 fn received(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, HostError> {
@@ -184,6 +196,15 @@ pub(crate) fn define_metric(kind: MetricKind, name: &str) -> Result<u32, HostErr
 pub(crate) fn add_to_metric(id: u32, count: i64) -> Result<(), HostError> {
     // SAFETY: takes numbers only.
     checked(unsafe { proxy_increment_metric(id, count) })
+}
+
+/// The value of a metric, whichever thread made it so.
+#[expect(unsafe_code, reason = "host call")]
+pub(crate) fn metric(id: u32) -> Result<u64, HostError> {
+    let mut value = 0;
+    // SAFETY: the pointer is of a live variable.
+    checked(unsafe { proxy_get_metric(id, &raw mut value) })?;
+    Ok(value)
 }
 
 /// Records a value of a histogram.

@@ -1,14 +1,15 @@
 //! One request: collect, let the core decide, then admit or refuse.
 
-use std::{cell::OnceCell, rc::Rc, time::Duration};
+use std::{ops::RangeInclusive, rc::Rc};
 
 use hexr_authz_core::{
     body::Body,
+    candidate::Rehearsal,
     catalog::Addressee,
     decision::{Decision, DecisionId, Permit, Refusal, Waiver},
-    decision_log::Entry,
+    decision_log::{DecisionLog, Entry},
     identity::Peer,
-    policy::{Author, Consent, Header, Moment},
+    policy::{Consent, Header, Moment},
     reply::Reply,
     request::{Request, is_reserved},
     timestamp::Timestamp,
@@ -20,6 +21,7 @@ use proxy_wasm::{
 
 use crate::{
     audit_log::SharedData,
+    clock::deadline,
     host::{self, HeaderMap, HostError, Level, LocalResponse},
     response,
     worker::Worker,
@@ -71,6 +73,7 @@ impl HttpContext for Stream {
 
     /// After the reply, so that no request waits for what is logged of it, or of one before it.
     fn on_log(&mut self) {
+        self.worker.run_rehearsal();
         self.worker.write_event();
     }
 
@@ -187,21 +190,10 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
     let (peer, now) = (worker.peer(), host::now()?);
     let Some(asked) = authorizer.asked(&peer, &request, body, now) else { return Ok(Judgement::Waits) };
     let id = worker.decision_id()?;
-    let budget = i64::try_from(authorizer.config().limits.evaluation.milliseconds).unwrap_or(i64::MAX);
-    let ends_at = now.unix_millis().saturating_add(budget);
-    // A tenant's policy comes second, and its time is its own.
-    let tenant_ends_at = OnceCell::new();
-    // Without a clock the work that is counted has to do.
-    let is_over = |author| {
-        let Ok(now) = host::now() else { return false };
-        let now = now.unix_millis();
-        match author {
-            Author::Platform => now > ends_at,
-            Author::Tenant => now > *tenant_ends_at.get_or_init(|| now.saturating_add(budget)),
-        }
-    };
-    let moment = Moment { now, seed: id.seed(), is_over: &is_over };
+    let ends = deadline(Some(now), authorizer.config().limits.evaluation.milliseconds);
+    let moment = Moment { now, seed: id.seed(), is_over: &|author| ends.is_over(author) };
     let decision = authorizer.decide_derived(&peer, asked, moment, &SharedData, id);
+    let decided = host::now().unwrap_or(now);
     // What Envoy does not do is no decision: it is told as a fault.
     let admitted = match &decision {
         Decision::Allow(permit) => {
@@ -211,7 +203,7 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
         Decision::Waive(waiver) => Some(waive(waiver, &headers)?),
         Decision::Deny(_) => None,
     };
-    record(worker, &decision, &peer, request.as_ref().ok(), now);
+    record(worker, &decision, &peer, request.as_ref().ok(), now..=decided);
     match (decision, admitted) {
         (Decision::Allow(permit), Some(admitted)) => {
             Ok(Judgement::Admitted(admitted, permit.into_response_headers()))
@@ -231,21 +223,35 @@ fn judge(worker: &Worker, body: Body<'_>) -> Result<Judgement, HostError> {
     }
 }
 
-/// Counts a decision, and leaves an entry for the decision log.
+/// Counts a decision, and leaves what is asked and written of it afterwards.
 fn record(
     worker: &Worker,
     decision: &Decision<'_>,
     peer: &Rc<Peer>,
     request: Option<&Request<'_>>,
-    began: Timestamp,
+    decided: RangeInclusive<Timestamp>,
 ) {
-    let ended = host::now().unwrap_or(began);
-    worker.metrics().count(decision, began, ended);
-    let Some(mut log) = worker.log() else { return };
-    if log.wants(matches!(decision, Decision::Allow(_))) {
-        let nanos = ended.unix_nanos().saturating_sub(began.unix_nanos());
-        let took = Duration::from_nanos(u64::try_from(nanos).unwrap_or_default());
-        log.record(Entry::new(decision, peer, request, took));
+    let (began, decided) = decided.into_inner();
+    let in_all = host::now().unwrap_or(decided).since(began);
+    worker.metrics().count(decision, decided.since(began), in_all);
+    // Only access logs read it.
+    let _ = host::set_filter_state("hexr_authz.duration_us", &in_all.as_micros().to_string());
+    let rehearsal = Rehearsal::of(decision, peer);
+    // What the candidate refuses is logged even where only refusals are.
+    let is_wanted =
+        |log: &DecisionLog| rehearsal.is_some() || log.wants(matches!(decision, Decision::Allow(_)));
+    let entry = worker
+        .log()
+        .filter(|log| is_wanted(log))
+        .map(|_| Entry::new(decision, peer, request, decided.since(began)));
+    match (rehearsal, entry) {
+        (Some(rehearsal), entry) => worker.add_rehearsal(rehearsal, entry),
+        (None, Some(entry)) => {
+            if let Some(mut log) = worker.log() {
+                log.record(entry);
+            }
+        }
+        (None, None) => {}
     }
 }
 

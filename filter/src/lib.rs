@@ -6,6 +6,7 @@
 
 mod audit_log;
 mod body;
+mod clock;
 mod decision_log;
 mod delivery;
 mod host;

@@ -1,9 +1,13 @@
 //! What Envoy counts of the filter's own work. A stat is one for the whole process, whichever thread adds to it.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
 use hexr_authz_core::{
-    decision::Decision, decision_log::Counts, series::Series, status::Cause, timestamp::Timestamp,
+    candidate::Comparison,
+    decision::Decision,
+    decision_log::Counts,
+    series::Series,
+    status::{Cause, LogTotals},
 };
 
 use crate::host::{self, HostError, MetricKind};
@@ -62,8 +66,8 @@ impl Metrics {
         let begin = host::now();
         work();
         if let (Ok(begin), Ok(end)) = (begin, host::now()) {
-            let took = end.unix_nanos().saturating_sub(begin.unix_nanos());
-            let _ = host::record_metric(self.callbacks, u64::try_from(took / 1000).unwrap_or_default());
+            let took = end.since(begin).as_micros();
+            let _ = host::record_metric(self.callbacks, u64::try_from(took).unwrap_or_default());
         }
     }
 }
@@ -72,30 +76,58 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct DecisionMetrics {
     counters: RefCell<Series<u32>>,
-    durations: u32,
+    decisions: u32,
+    in_all: u32,
+    remembered: u32,
+    /// In the order of [`Comparison::ALL`].
+    rehearsals: [u32; Comparison::ALL.len()],
 }
 
 // === impl DecisionMetrics ===
 
 impl DecisionMetrics {
     pub(crate) fn define() -> Result<Self, HostError> {
-        let name = "hexr_authz_decision_duration_microseconds";
+        let mut rehearsals = [0; Comparison::ALL.len()];
+        for (counter, comparison) in rehearsals.iter_mut().zip(Comparison::ALL) {
+            let name = format!("hexr_authz_candidate_decisions_total.comparison.{}", comparison.name());
+            *counter = host::define_metric(MetricKind::Counter, &name)?;
+        }
+        let histogram = |name| host::define_metric(MetricKind::Histogram, name);
         Ok(Self {
+            rehearsals,
             counters: RefCell::default(),
-            durations: host::define_metric(MetricKind::Histogram, name)?,
+            decisions: histogram("hexr_authz_decision_duration_microseconds")?,
+            remembered: host::define_metric(MetricKind::Counter, "hexr_authz_decisions_remembered_total")?,
+            in_all: histogram("hexr_authz_filter_duration_microseconds")?,
         })
     }
 
-    /// Counts a decision, and records how long it took.
-    pub(crate) fn count(&self, decision: &Decision<'_>, began: Timestamp, ended: Timestamp) {
+    /// Counts decisions that were remembered instead of made.
+    pub(crate) fn count_remembered(&self, count: u64) {
+        if let Ok(count @ 1..) = i64::try_from(count) {
+            let _ = host::add_to_metric(self.remembered, count);
+        }
+    }
+
+    /// Counts how a candidate's decision compares with the one that was made.
+    pub(crate) fn count_rehearsal(&self, comparison: Comparison) {
+        let counter = Comparison::ALL.iter().zip(self.rehearsals).find(|(one, _)| **one == comparison);
+        if let Some((_, counter)) = counter {
+            let _ = host::add_to_metric(counter, 1);
+        }
+    }
+
+    /// Counts a decision, and records how long it took, and what was done by it in all.
+    pub(crate) fn count(&self, decision: &Decision<'_>, took: Duration, in_all: Duration) {
         let counter = self.counters.try_borrow_mut().ok().and_then(|mut counters| {
             counters.of(decision, |name| host::define_metric(MetricKind::Counter, name)).ok()
         });
         if let Some(counter) = counter {
             let _ = host::add_to_metric(counter, 1);
         }
-        let took = ended.unix_nanos().saturating_sub(began.unix_nanos());
-        let _ = host::record_metric(self.durations, u64::try_from(took / 1000).unwrap_or_default());
+        for (histogram, took) in [(self.decisions, took), (self.in_all, in_all)] {
+            let _ = host::record_metric(histogram, u64::try_from(took.as_micros()).unwrap_or_default());
+        }
     }
 }
 
@@ -106,6 +138,8 @@ pub(crate) struct LogMetrics {
     sent: u32,
     dropped: u32,
     omitted: u32,
+    lost: u32,
+    held: u32,
     retries: u32,
 }
 
@@ -124,11 +158,34 @@ impl LogMetrics {
             sent: counter("sent")?,
             dropped: counter("dropped")?,
             omitted: counter("omitted")?,
+            lost: counter("lost")?,
+            held: host::define_metric(MetricKind::Gauge, "hexr_authz_decision_log_events_held")?,
             retries: host::define_metric(
                 MetricKind::Counter,
                 "hexr_authz_decision_log_upload_retries_total",
             )?,
         })
+    }
+
+    /// What workers took with them, and what all of them hold.
+    pub(crate) fn note_holders(self, lost: u64, held: u64) {
+        if let Ok(lost @ 1..) = i64::try_from(lost) {
+            let _ = host::add_to_metric(self.lost, lost);
+        }
+        let _ = host::record_metric(self.held, held);
+    }
+
+    /// What became of all events of this Envoy so far.
+    pub(crate) fn totals(self) -> LogTotals {
+        let total = |metric| host::metric(metric).unwrap_or_default();
+        LogTotals {
+            made: total(self.made),
+            sent: total(self.sent),
+            dropped: total(self.dropped),
+            omitted: total(self.omitted),
+            lost: total(self.lost),
+            held: total(self.held),
+        }
     }
 
     /// Adds what became of events.

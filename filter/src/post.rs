@@ -23,16 +23,23 @@ impl Complaints {
         Self { title, problem: None }
     }
 
-    pub(crate) fn note(&mut self, taken: Result<(), FetchError>) {
+    /// Why the last of it was not taken.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Says whether it is otherwise than it was.
+    pub(crate) fn note(&mut self, taken: Result<(), FetchError>) -> bool {
         let problem = taken.err().map(|error| error.to_string());
         if self.problem == problem {
-            return;
+            return false;
         }
         match &problem {
             Some(problem) => host::log(Level::Warn, &format!("{}: {problem}", self.title)),
             None => host::log(Level::Info, &format!("{}: the server is fine again", self.title)),
         }
         self.problem = problem;
+        true
     }
 }
 

@@ -104,6 +104,8 @@ impl RootContext for Root {
             return;
         }
         audit_log.on_tick();
+        worker.count_remembered();
+        worker.run_rehearsals();
         if let Some(uploads) = uploads {
             uploads.on_tick(worker);
         }
@@ -186,13 +188,11 @@ fn configure() -> Result<Configured, Vec<String>> {
     let metrics = Metrics::define().map_err(no_metrics)?;
     let decisions = DecisionMetrics::define().map_err(no_metrics)?;
     let id = envoy_id().map_err(out_of_reach)?;
-    let delivery = Delivery::new(&config, &id, metrics).map_err(out_of_reach)?;
-    let audit_log = Upkeep::new(config.audit_log).map_err(out_of_reach)?;
     let log = decision_log::of(&config, &id);
-    let uploads = match &log {
-        Some(_) => Some(Uploads::new(LogMetrics::define().map_err(no_metrics)?)),
-        None => None,
-    };
+    let log_metrics = log.as_ref().map(|_| LogMetrics::define()).transpose().map_err(no_metrics)?;
+    let uploads = log_metrics.map(Uploads::new).transpose().map_err(out_of_reach)?;
+    let delivery = Delivery::new(&config, &id, metrics, log_metrics).map_err(out_of_reach)?;
+    let audit_log = Upkeep::new(config.audit_log).map_err(out_of_reach)?;
     let problem_key = delivery.as_ref().map(|delivery| delivery.problem_key().to_owned());
     let worker = Rc::new(Worker::new(config, problem_key, log, decisions));
     let ticks = Ticks::default();

@@ -2,24 +2,28 @@
 
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     num::NonZeroUsize,
     rc::Rc,
 };
 
 use hexr_authz_core::{
     authorizer::{ActivePolicy, Authorizer},
+    candidate::{Candidate, Comparison, Rehearsal},
     config::Config,
     decision::DecisionId,
-    decision_log::DecisionLog,
+    decision_log::{DecisionLog, Entry},
     identity::Peer,
     policy::Policy,
     tenant::{TenantKey, TenantState, Tenants},
+    timestamp::Timestamp,
 };
 use lru::LruCache;
 
 use crate::{
+    audit_log::SharedData,
     body::Waiting,
+    clock::deadline,
     host::{self, HostError},
     metrics::DecisionMetrics,
 };
@@ -29,6 +33,10 @@ const MAX_PEERS: NonZeroUsize = match NonZeroUsize::new(4096) {
     Some(max) => max,
     None => NonZeroUsize::MIN,
 };
+/// How many decisions wait for the candidate at most.
+const MOST_REHEARSALS: usize = 1_000;
+/// For how long it is asked on a tick: so short that a request which comes meanwhile hardly waits.
+const REHEARSALS_NANOS: i64 = 2_000_000;
 /// How many decision ids are made of one call to the system's generator.
 const IDS_AT_ONCE: usize = 128;
 
@@ -46,6 +54,8 @@ pub(crate) struct Worker {
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     problem_key: Option<String>,
     log: Option<RefCell<DecisionLog>>,
+    /// Decisions on which the candidate is still to be asked, with what is to be logged of them.
+    rehearsals: RefCell<VecDeque<(Rehearsal, Option<Entry>)>>,
     metrics: DecisionMetrics,
 }
 
@@ -68,6 +78,7 @@ impl Worker {
             served: Cell::new(false),
             problem_key,
             log: log.map(RefCell::new),
+            rehearsals: RefCell::default(),
             metrics,
         }
     }
@@ -89,11 +100,21 @@ impl Worker {
 
     /// Puts a policy in force between two requests.
     pub(crate) fn activate(&self, policy: ActivePolicy) {
+        self.count_remembered();
         let replaced = match self.authorizer.try_borrow_mut() {
             Ok(mut authorizer) => authorizer.activate(policy),
             Err(_) => None,
         };
         self.retire(replaced.map(|replaced| replaced.policy));
+    }
+
+    /// Counts the decisions of the active policy that were remembered.
+    pub(crate) fn count_remembered(&self) {
+        if let Some(authorizer) = self.authorizer()
+            && let Some(active) = authorizer.active()
+        {
+            self.metrics.count_remembered(active.policy.take_recalled());
+        }
     }
 
     /// The policies that are not in force any more. To drop a large one takes as long as to make it.
@@ -107,6 +128,84 @@ impl Worker {
         {
             retired.push(policy);
         }
+    }
+
+    /// From now on this policy, or none, is asked beside the active one. What still waits for the one before is not asked of
+    /// anybody.
+    pub(crate) fn rehearse(&self, policy: Option<ActivePolicy>) {
+        while self.skip_rehearsal() {}
+        let replaced = match self.authorizer.try_borrow_mut() {
+            Ok(mut authorizer) => authorizer.rehearse(policy),
+            Err(_) => None,
+        };
+        self.retire(replaced.and_then(Rc::into_inner).map(Candidate::into_policy));
+    }
+
+    /// Whether the candidate has taken more than its budget again and again.
+    pub(crate) fn is_candidate_spent(&self) -> bool {
+        self.authorizer()
+            .is_some_and(|authorizer| authorizer.candidate().is_some_and(|candidate| candidate.is_spent()))
+    }
+
+    /// Takes a decision on which the candidate is to be asked, and what is to be logged of it.
+    pub(crate) fn add_rehearsal(&self, rehearsal: Rehearsal, entry: Option<Entry>) {
+        if self.rehearsals.try_borrow().is_ok_and(|waiting| waiting.len() >= MOST_REHEARSALS) {
+            self.skip_rehearsal();
+        }
+        if let Ok(mut waiting) = self.rehearsals.try_borrow_mut() {
+            waiting.push_back((rehearsal, entry));
+        }
+    }
+
+    /// Asks the candidate about one decision; says whether there was one.
+    pub(crate) fn run_rehearsal(&self) -> bool {
+        if self.is_candidate_spent() {
+            return self.skip_rehearsal();
+        }
+        let Some(authorizer) = self.authorizer() else { return false };
+        let Some((rehearsal, entry)) = self.next_rehearsal() else { return false };
+        let config = authorizer.config();
+        let ends = deadline(host::now().ok(), config.limits.evaluation.milliseconds);
+        let verdict = rehearsal.run(&config.audit_log, &SharedData, &|author| ends.is_over(author));
+        self.metrics.count_rehearsal(verdict.comparison);
+        let sampling = config.candidate.as_ref().map_or(0, |candidate| candidate.sampling_percent);
+        let (Some(entry), Some(mut log)) = (entry, self.log()) else { return true };
+        if verdict.comparison.differs() && verdict.draw < sampling {
+            log.record(entry.beside(verdict));
+        } else if log.wants(entry.is_allowed()) {
+            log.record(entry);
+        }
+        true
+    }
+
+    /// Asks the candidate about decisions that no request came to have it asked about.
+    pub(crate) fn run_rehearsals(&self) {
+        let Ok(began) = host::now() else { return };
+        let is_over = |now: Timestamp| {
+            let took = now.unix_nanos().saturating_sub(began.unix_nanos());
+            !(0..REHEARSALS_NANOS).contains(&took)
+        };
+        while self.run_rehearsal() {
+            if host::now().map_or(true, is_over) {
+                break;
+            }
+        }
+    }
+
+    /// Lets one decision go without asking.
+    fn skip_rehearsal(&self) -> bool {
+        let Some((_, entry)) = self.next_rehearsal() else { return false };
+        self.metrics.count_rehearsal(Comparison::Skipped);
+        if let (Some(entry), Some(mut log)) = (entry, self.log())
+            && log.wants(entry.is_allowed())
+        {
+            log.record(entry);
+        }
+        true
+    }
+
+    fn next_rehearsal(&self) -> Option<(Rehearsal, Option<Entry>)> {
+        self.rehearsals.try_borrow_mut().ok()?.pop_front()
     }
 
     /// Puts no policy in force, between two requests.

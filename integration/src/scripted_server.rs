@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
+    io::Read as _,
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use flate2::read::GzDecoder;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     HeaderMap, Method, Request, Response,
@@ -19,6 +21,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// A running server.
@@ -136,6 +139,21 @@ impl ScriptedServer {
     /// What was posted to `path`, one after the other.
     pub fn posted(&self, path: &str) -> Vec<Bytes> {
         self.state.scripts().posted.get(path).cloned().unwrap_or_default()
+    }
+
+    /// The events that were posted to `path`, each post an array of them in gzip.
+    ///
+    /// # Errors
+    /// When something else was posted.
+    pub fn events(&self, path: &str) -> Result<Vec<Value>> {
+        let mut events = Vec::new();
+        for upload in self.posted(path) {
+            let mut text = String::new();
+            GzDecoder::new(&*upload).read_to_string(&mut text)?;
+            let Value::Array(chunk) = serde_json::from_str(&text)? else { bail!("no array: {text}") };
+            events.extend(chunk);
+        }
+        Ok(events)
     }
 
     /// Changes what it answers where nothing else is said.

@@ -1,13 +1,12 @@
 //! What a server is told of the decisions of a real Envoy: each of them once, whatever the server does meanwhile.
 
-use std::{collections::BTreeSet, io::Read as _};
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use flate2::read::GzDecoder;
 use integration::{
     agent::Agent,
     bundle_server::BundleServer,
-    bundles::allowing,
+    bundles::{TRAPS_FOR_CRASHER, allowing},
     envoy::get,
     envoy_config::EnvoyConfig,
     eventually::eventually,
@@ -32,18 +31,6 @@ async fn laid(server: &ScriptedServer, reporting: Value) -> Result<(Foundation, 
         config["labels"] = json!({"region": "eu-1"});
     })?;
     Ok((foundation, config))
-}
-
-/// The events that were taken; `server` took all of its uploads.
-fn events(uploads: &[impl AsRef<[u8]>]) -> Result<Vec<Value>> {
-    let mut events = Vec::new();
-    for upload in uploads {
-        let mut text = String::new();
-        GzDecoder::new(upload.as_ref()).read_to_string(&mut text)?;
-        let Value::Array(chunk) = serde_json::from_str(&text)? else { anyhow::bail!("no array: {text}") };
-        events.extend(chunk);
-    }
-    Ok(events)
 }
 
 fn id(event: &Value) -> String {
@@ -100,7 +87,7 @@ async fn every_decision_is_told_once() -> Result<()> {
     let (foundation, config) = laid(&server, reporting).await?;
     let stack = foundation.start(&config, 2).await?;
     stack.wait_until_ready().await?;
-    let ready = u64::try_from(events(&server.posted(LOGS))?.len())?;
+    let ready = u64::try_from(server.events(LOGS)?.len())?;
     assert_eq!(ready, 0, "readiness is no decision");
 
     let mut lanes = JoinSet::new();
@@ -118,7 +105,7 @@ async fn every_decision_is_told_once() -> Result<()> {
     wait_for(&stack, "sent", all).await?;
     assert_eq!(counted(&stack, "made").await?, all);
     assert_eq!(counted(&stack, "dropped").await? + counted(&stack, "omitted").await?, 0);
-    let events = events(&server.posted(LOGS))?;
+    let events = server.events(LOGS)?;
     assert_eq!(events.len(), LANES * EACH);
     let told: BTreeSet<String> = events.iter().map(id).collect();
     assert_eq!(told.len(), events.len(), "an id stands once");
@@ -169,12 +156,66 @@ async fn a_server_in_trouble() -> Result<()> {
     assert_eq!(counted(&stack, "made").await?, 1200);
     assert!(stack.envoy.stat("wasmcustom.hexr_authz_decision_log_upload_retries_total").await? > 0);
     assert_eq!(stack.envoy.stat("wasm.hexr_authz.vm_reload_success").await?, 0);
-    let told: BTreeSet<String> = events(&server.posted(LOGS))?.iter().map(id).collect();
+    let told: BTreeSet<String> = server.events(LOGS)?.iter().map(id).collect();
     assert!(u64::try_from(told.len())? >= sent, "{} events", told.len());
     eventually(PATIENCE, "the recovery", async || {
         stack.envoy.log_lines("decision logs: the server is fine again").pop()
     })
     .await?;
+    Ok(())
+}
+
+/// What a VM held that traps is counted, by whoever lives on, so that the sums are complete.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trap_takes_is_counted() -> Result<()> {
+    let server = ScriptedServer::start(Script::body(200, "")).await?;
+    server.now_at(LOGS, Script::body(503, ""));
+    let reporting = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
+    let (foundation, config) = laid(&server, reporting).await?;
+    server.now_at(BUNDLE, Script::module(&format!("{}{TRAPS_FOR_CRASHER}", allowing("researcher")), "r1")?);
+    let config = config.with_filter_config(|config| {
+        config["limits"]["evaluation_ms"] = 10_000.into();
+        config["status"] = json!({"service": "bundles"});
+    })?;
+    let stack = foundation.start(&config, 1).await?;
+    stack.wait_until_ready().await?;
+    send(agents(&stack)?, 50).await?;
+    wait_for(&stack, "made", 50).await?;
+    let held = async || stack.envoy.stat("wasmcustom.hexr_authz_decision_log_events_held").await.ok();
+    eventually(PATIENCE, "50 events held", async || (held().await? == 50).then_some(())).await?;
+    let trapped = stack.agent("crasher")?.send("POST", BIGQUERY, QUERY).await?;
+    assert_eq!(
+        (trapped.status.as_u16(), trapped.reason()),
+        (503, None),
+        "Envoy's own answer for a VM that trapped"
+    );
+    eventually(PATIENCE, "the reloaded VM", async || {
+        let answer = stack.agent("researcher").ok()?.send("POST", BIGQUERY, QUERY).await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await?;
+    wait_for(&stack, "lost", 50).await?;
+    server.now_at(LOGS, Script::body(204, ""));
+    eventually(PATIENCE, "complete sums", async || {
+        let mut sum = held().await?;
+        for state in ["sent", "dropped", "omitted", "lost"] {
+            sum += counted(&stack, state).await.ok()?;
+        }
+        (sum == counted(&stack, "made").await.ok()? && sum > 50 && held().await? == 0).then_some(())
+    })
+    .await?;
+    let (told, _) = eventually(PATIENCE, "a status event", async || {
+        let event: Value = serde_json::from_slice(server.posted("/status").last()?).ok()?;
+        let logs = event.get("decision_logs")?.clone();
+        (logs["metrics"]["counter_decision_logs_lost"] == 50 && logs.get("code").is_none()).then_some(logs)
+    })
+    .await?;
+    assert!(told["metrics"]["counter_decision_logs_made"].as_u64().is_some_and(|made| made > 50), "{told}");
+    let complained = server.posted("/status").iter().any(|body| {
+        let event: Value = serde_json::from_slice(body).unwrap_or_default();
+        event["decision_logs"]["message"] == "the bundle server answered 503"
+    });
+    assert!(complained, "status events say why nothing was sent");
     Ok(())
 }
 
@@ -189,12 +230,12 @@ async fn a_drained_listener_leaves_nothing_behind() -> Result<()> {
     stack.wait_until_ready().await?;
     send(agents(&stack)?, 100).await?;
     wait_for(&stack, "made", 100).await?;
-    let told = events(&server.posted(LOGS))?.len();
+    let told = server.events(LOGS)?.len();
     assert!(told < 100, "{told} events were told at once");
     let config = config.with_filter_config(|config| config["decision"]["contact"] = "new".into())?;
     config.write_listener(&stack.path("listener.json"))?;
     wait_for(&stack, "sent", 100).await?;
-    assert_eq!(events(&server.posted(LOGS))?.len(), 100);
+    assert_eq!(server.events(LOGS)?.len(), 100);
     Ok(())
 }
 

@@ -118,6 +118,8 @@ async fn a_refusal_can_be_found_in_the_access_log() -> Result<()> {
         assert_eq!(line["action"], "query");
         assert_eq!(line["revision"], "embedded");
         assert_eq!(line["decision_id"].as_str().map(str::len), Some(36));
+        let micros = line["filter_us"].as_str().and_then(|text| text.parse::<u64>().ok());
+        assert!(micros.is_some_and(|micros| micros < 10_000_000), "{line}");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc};
 
 use crate::{
     audit_log::{Calls, Ledger},
+    candidate::Candidate,
     catalog::{Derivation, Derived, Operation},
     config::Config,
     decision::{Decision, DecisionId, Grounds, Mode, Permit, Refusal, Waiver},
@@ -20,6 +21,8 @@ use crate::{
 pub struct Authorizer {
     config: Rc<Config>,
     active: Option<ActivePolicy>,
+    /// What is asked beside it.
+    candidate: Option<Rc<Candidate>>,
     /// Nothing where tenants have no policies of their own.
     tenants: Option<Tenants>,
 }
@@ -50,7 +53,7 @@ impl Authorizer {
         });
         let tenants =
             config.tenants.as_ref().map(|source| Tenants::new(source.on_missing, source.most_in_memory));
-        Self { config, active, tenants }
+        Self { config, active, candidate: None, tenants }
     }
 
     /// The configuration that it decides by.
@@ -67,6 +70,16 @@ impl Authorizer {
     /// Puts no policy in force, where the one that should be cannot be had.
     pub fn withdraw(&mut self) {
         self.active = None;
+    }
+
+    /// From now on this policy, or none, is asked beside the active one. What was asked before comes back.
+    pub fn rehearse(&mut self, policy: Option<ActivePolicy>) -> Option<Rc<Candidate>> {
+        std::mem::replace(&mut self.candidate, policy.map(|policy| Rc::new(Candidate::new(policy))))
+    }
+
+    /// The policy that is asked beside the active one.
+    pub fn candidate(&self) -> Option<&Rc<Candidate>> {
+        self.candidate.as_ref()
     }
 
     /// The tenants' own policies, where the configuration has them.
@@ -107,8 +120,7 @@ impl Authorizer {
     ) -> Decision<'a> {
         let operation = asked.as_ref().ok().and_then(|(_, derivation)| derivation.operation());
         let identity = peer.at(moment.now);
-        let mut grounds =
-            Grounds { at: moment.now, active: self.active.as_ref(), further: FurtherFields::default() };
+        let mut grounds = Grounds::of(moment.now, self.active.as_ref());
         let judged = identity.clone().and_then(|identity| {
             let (request, derivation) = asked?;
             let derived = self.config.catalog.admit(derivation, request)?;
@@ -118,6 +130,9 @@ impl Authorizer {
                 self.tenants.as_ref().map_or(Ok(None), |tenants| tenants.policy_of(identity))?;
             let policies = Policies { platform: &active.policy, tenant: tenants_own.as_deref() };
             let further = policies.further(&derived, request)?;
+            grounds.question = self.candidate.as_ref().map(|candidate| {
+                candidate.question(&derived, request, tenants_own.clone(), policies.count_calls())
+            });
             let operation = &derived.operation;
             let consent = if policies.count_calls() {
                 let at = Cell::new(moment.now);
@@ -149,13 +164,14 @@ impl Authorizer {
 }
 
 /// The policies that one request needs the consent of: the platform's, and the tenant's own where it has one.
-struct Policies<'a> {
-    platform: &'a Policy,
-    tenant: Option<&'a Policy>,
+pub(crate) struct Policies<'a> {
+    pub(crate) platform: &'a Policy,
+    pub(crate) tenant: Option<&'a Policy>,
 }
 
 /// What a request says beyond its operation, to each of them.
-struct Further {
+#[derive(Clone, Debug)]
+pub(crate) struct Further {
     platform: FurtherFields,
     tenant: Option<FurtherFields>,
 }
@@ -163,17 +179,17 @@ struct Further {
 // === impl Policies ===
 
 impl Policies<'_> {
-    fn further(&self, derived: &Derived, request: &Request<'_>) -> Result<Further, Denial> {
+    pub(crate) fn further(&self, derived: &Derived, request: &Request<'_>) -> Result<Further, Denial> {
         let tenant = self.tenant.map(|policy| policy.further(derived, request)).transpose()?;
         Ok(Further { platform: self.platform.further(derived, request)?, tenant })
     }
 
-    fn count_calls(&self) -> bool {
+    pub(crate) fn count_calls(&self) -> bool {
         self.platform.counts_calls() || self.tenant.is_some_and(Policy::counts_calls)
     }
 
     /// The platform's consent, if the tenant gives its own too.
-    fn allow(
+    pub(crate) fn allow(
         &self,
         identity: &Identity,
         operation: &Operation,

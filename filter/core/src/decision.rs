@@ -4,6 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use crate::{
     authorizer::ActivePolicy,
+    candidate::Question,
     catalog::Operation,
     denial::Denial,
     identity::Identity,
@@ -75,6 +76,8 @@ pub struct Grounds<'a> {
     pub active: Option<&'a ActivePolicy>,
     /// What the policy was told beyond the seven fields; nothing where it was not asked.
     pub further: FurtherFields,
+    /// What a candidate is to be asked, where there is one.
+    pub(crate) question: Option<Question>,
 }
 
 /// The id under which a decision stands in replies, logs and headers: a UUID, version 4.
@@ -89,7 +92,11 @@ pub type FilterState<'a> = (&'static str, Cow<'a, str>);
 impl<'a> Grounds<'a> {
     /// Those of a refusal that nothing was asked for.
     pub(crate) fn none() -> Self {
-        Self { at: Timestamp::from_unix_nanos(0), active: None, further: FurtherFields::default() }
+        Self::of(Timestamp::from_unix_nanos(0), None)
+    }
+
+    pub(crate) fn of(at: Timestamp, active: Option<&'a ActivePolicy>) -> Self {
+        Self { at, active, further: FurtherFields::default(), question: None }
     }
 
     /// The revision of the active policy; empty without one.

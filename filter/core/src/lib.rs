@@ -6,6 +6,7 @@ pub mod audit_log;
 pub mod authorizer;
 pub mod body;
 pub mod bundle;
+pub mod candidate;
 #[cfg(feature = "cases")]
 pub mod cases;
 pub mod catalog;

@@ -63,6 +63,34 @@ pub struct Status {
     pub tenants: usize,
     /// Those whose policies are not as their server has them.
     pub failing_tenants: Vec<BundleStatus>,
+    /// What became of decision logs, where there are any.
+    pub decision_logs: Option<LogStatus>,
+}
+
+/// What became of decision logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Of this Envoy's events.
+    pub totals: LogTotals,
+    /// Why the last upload was not taken.
+    pub problem: Option<String>,
+}
+
+/// What became of the events of an Envoy: what was made is one of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogTotals {
+    /// Decisions that are to be logged.
+    pub made: u64,
+    /// Taken by a server.
+    pub sent: u64,
+    /// Gave way to newer ones, or are such as the server never takes.
+    pub dropped: u64,
+    /// Left out by the policy's `system.log.drop`.
+    pub omitted: u64,
+    /// Held by a worker that is gone.
+    pub lost: u64,
+    /// Held still.
+    pub held: u64,
 }
 
 /// Tells the newest state when something has changed, and now and then.
@@ -71,6 +99,8 @@ pub struct Reporter {
     outbox: Outbox,
     labels: BTreeMap<String, String>,
     has_changed: bool,
+    /// What was not sent, and will not be, and why nothing is sent: as it was looked at last.
+    logs: (u64, Option<String>),
     last_millis: i64,
 }
 
@@ -142,6 +172,28 @@ impl BundleStatus {
     }
 }
 
+// === impl LogStatus ===
+
+impl LogStatus {
+    fn to_json(&self) -> Value {
+        let LogTotals { made, sent, dropped, omitted, lost, held } = self.totals;
+        let metrics = json!({
+            "counter_decision_logs_made": made,
+            "counter_decision_logs_sent": sent,
+            "counter_decision_logs_dropped": dropped,
+            "counter_decision_logs_omitted": omitted,
+            "counter_decision_logs_lost": lost,
+            "gauge_decision_logs_held": held,
+        });
+        match &self.problem {
+            Some(problem) => {
+                json!({"code": "decision_log_error", "message": shortened(problem), "metrics": metrics})
+            }
+            None => json!({"metrics": metrics}),
+        }
+    }
+}
+
 fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_MESSAGE)).unwrap_or_default()
 }
@@ -151,7 +203,13 @@ fn shortened(text: &str) -> &str {
 impl Reporter {
     /// The first event is due at once.
     pub fn new(resource: Resource, labels: BTreeMap<String, String>) -> Self {
-        Self { outbox: Outbox::new(resource), labels, has_changed: true, last_millis: i64::MIN }
+        Self {
+            outbox: Outbox::new(resource),
+            labels,
+            has_changed: true,
+            logs: (0, None),
+            last_millis: i64::MIN,
+        }
     }
 
     /// Where events are posted.
@@ -162,6 +220,15 @@ impl Reporter {
     /// Something is otherwise than in the last event.
     pub fn note_change(&mut self) {
         self.has_changed = true;
+    }
+
+    /// Where more events of the decision log are gone, or something else keeps them from being sent, that is a change.
+    pub fn note_logs(&mut self, logs: &LogStatus) {
+        let gone = logs.totals.dropped.saturating_add(logs.totals.lost);
+        if self.logs.0 != gone || self.logs.1 != logs.problem {
+            self.logs = (gone, logs.problem.clone());
+            self.has_changed = true;
+        }
     }
 
     /// Whether it is time for an event. What comes while one is on its way is told by the next.
@@ -186,6 +253,9 @@ impl Reporter {
             ("bundles".to_owned(), Value::Object(bundles)),
             ("plugins".to_owned(), json!({"bundle": {"state": state}})),
         ]);
+        if let Some(logs) = &status.decision_logs {
+            event.insert("decision_logs".to_owned(), logs.to_json());
+        }
         if status.tenants > 0 {
             let counts = json!({"known": status.tenants, "failing": status.failing_tenants.len()});
             event.insert("tenants".to_owned(), counts);

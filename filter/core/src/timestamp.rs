@@ -46,6 +46,12 @@ impl Timestamp {
         self.unix_nanos.div_euclid(NANOS_PER_SECOND)
     }
 
+    /// How long after `earlier` it is; no time at all where the clock was set back in between.
+    pub fn since(self, earlier: Self) -> Duration {
+        let nanos = self.unix_nanos().saturating_sub(earlier.unix_nanos());
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
+    }
+
     /// Whole milliseconds since the Unix epoch, truncated.
     pub const fn unix_millis(self) -> i64 {
         self.unix_nanos.div_euclid(1_000_000)

@@ -4,6 +4,8 @@
 //! worker that fetched it, under a mark; if that VM traps, the mark stays, and the bundle is quarantined instead of
 //! trapping one VM after the other. No callback works longer than a slice.
 
+mod candidate;
+mod feed;
 mod fetch;
 mod line;
 mod slice;
@@ -14,17 +16,18 @@ use std::rc::Rc;
 use hexr_authz_core::{
     bundle::{BundleLimits, Subject},
     config::Config,
-    delivery::{DeliveryKeys, Download, Lease, Terms},
+    delivery::{DeliveryKeys, Terms},
     pace::Slices,
-    status::{Problem, Reporter, Status, labels},
+    status::{Reporter, Status, labels},
     timestamp::Timestamp,
 };
 
 pub(crate) use self::slice::PAUSE;
-use self::{line::Line, slice::Slice, tenants::TenantLines};
+use self::{candidate::CandidateFeed, feed::Feed, line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
+    decision_log,
     host::{self, HostError},
-    metrics::Metrics,
+    metrics::{LogMetrics, Metrics},
     post::{self, Complaints},
     worker::Worker,
 };
@@ -32,14 +35,13 @@ use crate::{
 /// The delivery of all policies to one worker.
 pub(crate) struct Delivery {
     keys: DeliveryKeys,
-    me: [u8; 16],
     slice: Slice,
-    leads: bool,
-    platform: Line,
-    /// What the platform's policy is made of, by the bundles' names.
-    downloads: Vec<(String, Download)>,
+    platform: Feed,
     tenants: Option<TenantLines>,
+    candidate: Option<CandidateFeed>,
     reporter: Option<Reporter>,
+    /// Where decisions are logged.
+    log_metrics: Option<LogMetrics>,
     complaints: Complaints,
     /// A policy that is being taken apart.
     retiring: Option<Slices<()>>,
@@ -48,76 +50,66 @@ pub(crate) struct Delivery {
 // === impl Delivery ===
 
 impl Delivery {
-    /// Prepares the shared data. Envoy cannot create a key if it is absent, but configures one VM alone before all
-    /// others, so that the keys for compare-and-swap are there when two could race for them. Nothing where the
-    /// configuration names no server.
-    pub(crate) fn new(config: &Rc<Config>, id: &str, metrics: Metrics) -> Result<Option<Self>, HostError> {
+    /// Prepares the shared data. Nothing where the configuration names no server.
+    pub(crate) fn new(
+        config: &Rc<Config>,
+        id: &str,
+        metrics: Metrics,
+        log_metrics: Option<LogMetrics>,
+    ) -> Result<Option<Self>, HostError> {
         if config.bundles.is_empty() && config.tenants.is_none() && config.status.is_none() {
             return Ok(None);
         }
         let keys = DeliveryKeys::new(config);
-        let platform_keys = keys.platform();
-        for key in [&keys.lease, &platform_keys.active, &keys.roll] {
-            if matches!(host::shared_data(key), Err(HostError::NotFound)) {
-                host::set_shared_data(key, &[], None)?;
-            }
-        }
+        host::seed_shared_data(&[&keys.lease, &keys.platform().active, &keys.roll])?;
         let mut me = [0; 16];
         host::fill_random(&mut me)?;
-        let terms = Terms {
-            subject: Subject::Platform(config.rule.clone()),
-            limits: BundleLimits { compressed: config.limits.bundle_bytes },
-            budget: config.limits.evaluation,
-            audit_log: config.audit_log,
-        };
-        let downloads = config.bundles.iter();
+        let terms = platforms_terms(config);
+        let line = Line::of_platform(&config.bundles, terms, &keys, metrics);
+        let candidate = config.candidate.as_ref();
         Ok(Some(Self {
-            platform: Line::of_platform(&config.bundles, terms, &keys, metrics),
-            downloads: downloads
-                .map(|source| (source.name.clone(), Download::new(source.resource.clone())))
-                .collect(),
+            platform: Feed::new(line, &config.bundles, &keys.lease, me),
             tenants: config.tenants.clone().map(|source| TenantLines::new(source, config, metrics)),
+            candidate: candidate.map(|source| CandidateFeed::new(source, config, me, metrics)).transpose()?,
             reporter: config
                 .status
                 .clone()
                 .map(|resource| Reporter::new(resource, labels(&config.labels, id))),
+            log_metrics,
             complaints: Complaints::of("status"),
             retiring: None,
-            me,
             slice: Slice::default(),
-            leads: false,
             keys,
         }))
     }
 
     /// The shared-data key under which the fetching worker tells why there is no newer policy.
     pub(crate) fn problem_key(&self) -> &str {
-        self.platform.problem_key()
+        self.platform.line().problem_key()
     }
 
     /// Takes up at once what is active, as a VM must that was reloaded and has no memory.
     pub(crate) fn catch_up(&mut self, worker: &Worker) {
-        self.platform.catch_up(worker);
+        self.platform.line_mut().catch_up(worker);
     }
 
     /// Takes up what is active, fetches when it is this worker's turn, and does a slice of the work that there is.
     pub(crate) fn on_tick(&mut self, worker: &Worker) {
         let Ok(now) = host::now() else { return };
-        let leads = self.holds_lease(now);
-        let led = std::mem::replace(&mut self.leads, leads);
-        if self.leads && !led {
-            self.resume();
-            if let Some(reporter) = &mut self.reporter {
-                reporter.note_change();
-            }
+        let begins = self.platform.take_lead(now);
+        if let Some(reporter) = self.reporter.as_mut().filter(|_| begins) {
+            reporter.note_change();
         }
         self.platform.look(worker, &self.slice);
         if let Some(tenants) = &mut self.tenants {
-            tenants.look(worker, &self.keys, &self.slice, self.leads);
+            tenants.look(worker, &self.keys, &self.slice, self.platform.leads());
+        }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.on_tick(now, worker, &self.slice);
         }
         self.work(worker);
-        if self.leads {
-            self.fetch(now);
+        self.fetch(now);
+        if self.platform.leads() {
             self.tell(now);
         }
     }
@@ -125,46 +117,51 @@ impl Delivery {
     /// An answer of a server.
     pub(crate) fn on_response(&mut self, token: u32, num_headers: usize, body_size: usize, worker: &Worker) {
         let Ok(now) = host::now() else { return };
-        let platform = &mut self.platform;
-        if let Some((name, download)) =
-            self.downloads.iter_mut().find(|(_, download)| download.expects(token))
-        {
-            match fetch::answer(download, num_headers, body_size, now) {
-                Ok(fetched) => platform.receive(name, fetched, download.etag(), &self.slice),
-                Err(problem) => platform.report(name, Problem::from(&problem)),
+        let slice = &self.slice;
+        let of_bundle = self.platform.on_response(token, num_headers, body_size, now, slice)
+            || (self.candidate.as_mut())
+                .is_some_and(|candidate| candidate.on_response(token, num_headers, body_size, now, slice));
+        if !of_bundle {
+            if let Some(outbox) = self.reporter.as_mut().map(Reporter::outbox)
+                && outbox.expects(token)
+            {
+                let taken = post::answer(num_headers);
+                match &taken {
+                    Ok(()) => outbox.succeeded(now, post::random()),
+                    Err(_) => outbox.failed(now, post::random()),
+                }
+                self.complaints.note(taken);
+                return;
             }
-        } else if let Some(outbox) = self.reporter.as_mut().map(Reporter::outbox)
-            && outbox.expects(token)
-        {
-            let taken = post::answer(num_headers);
-            match &taken {
-                Ok(()) => outbox.succeeded(now, post::random()),
-                Err(_) => outbox.failed(now, post::random()),
+            if let Some(tenants) = &mut self.tenants {
+                tenants.on_response(token, num_headers, body_size, now, worker, slice);
             }
-            return self.complaints.note(taken);
-        } else if let Some(tenants) = &mut self.tenants {
-            tenants.on_response(token, num_headers, body_size, now, worker, &self.slice);
         }
         // An answer that means work is worked on at once, and the server is asked for the next one.
         self.work(worker);
-        if self.leads {
-            self.fetch(now);
-        }
+        self.fetch(now);
     }
 
     /// Whether there is work that does not wait for the server.
     pub(crate) fn is_busy(&self) -> bool {
         self.retiring.is_some()
-            || self.platform.has_work()
+            || self.platform.line().has_work()
             || self.tenants.as_ref().is_some_and(TenantLines::is_busy)
+            || self.candidate.as_ref().is_some_and(CandidateFeed::has_work)
     }
 
-    /// Works for a slice. The platform's policy comes first: no tenant delays it.
+    /// Works for a slice. The platform's policy comes first: no tenant delays it, and what decides nothing comes last.
     fn work(&mut self, worker: &Worker) {
         self.slice.begin(worker.take_served());
-        self.platform.work(worker, &self.slice);
-        if let Some(tenants) = self.tenants.as_mut().filter(|_| !self.platform.has_work()) {
+        self.platform.line_mut().work(worker, &self.slice);
+        if let Some(tenants) = self.tenants.as_mut().filter(|_| !self.platform.line().has_work()) {
             tenants.work(worker, &self.slice);
+        }
+        if let Some(candidate) = &mut self.candidate
+            && !self.platform.line().has_work()
+            && !self.slice.is_over()
+        {
+            candidate.work(worker, &self.slice);
         }
         self.retire(worker);
     }
@@ -188,18 +185,12 @@ impl Delivery {
     }
 
     fn fetch(&mut self, now: Timestamp) {
-        if self.platform.take_behind() {
-            self.resume();
-        }
-        for (name, download) in &mut self.downloads {
-            if download.is_due(now)
-                && let Err(problem) = fetch::send(download, now)
-            {
-                self.platform.report(name, Problem::from(&problem));
-            }
-        }
-        if let Some(tenants) = &mut self.tenants {
+        self.platform.fetch(now);
+        if let Some(tenants) = self.tenants.as_mut().filter(|_| self.platform.leads()) {
             tenants.fetch(now);
+        }
+        if let Some(candidate) = &mut self.candidate {
+            candidate.fetch(now);
         }
     }
 
@@ -207,18 +198,24 @@ impl Delivery {
     fn tell(&mut self, now: Timestamp) {
         let Some(reporter) = &mut self.reporter else { return };
         let of_tenants = self.tenants.as_mut().is_some_and(TenantLines::take_changed);
-        if self.platform.take_changed() || of_tenants {
+        let of_candidate = self.candidate.as_mut().is_some_and(CandidateFeed::take_changed);
+        if self.platform.line_mut().take_changed() || of_tenants || of_candidate {
             reporter.note_change();
+        }
+        if let Some(metrics) = self.log_metrics {
+            reporter.note_logs(&decision_log::status(metrics));
         }
         if !reporter.is_due(now) {
             return;
         }
-        let mut status =
-            Status { is_active: self.downloads.is_empty() || self.platform.is_active(), ..Status::default() };
-        for (name, download) in &self.downloads {
-            let mut bundle = self.platform.status(name);
-            download.describe(&mut bundle);
-            status.bundles.push(bundle);
+        let mut status = Status {
+            bundles: self.platform.statuses().collect(),
+            decision_logs: self.log_metrics.map(decision_log::status),
+            ..Status::default()
+        };
+        status.is_active = status.bundles.is_empty() || self.platform.line().is_active();
+        if let Some(candidate) = &self.candidate {
+            status.bundles.extend(candidate.statuses());
         }
         if let Some(tenants) = &self.tenants {
             tenants.describe(&mut status);
@@ -230,22 +227,14 @@ impl Delivery {
             self.complaints.note(Err(problem));
         }
     }
+}
 
-    /// Begins to fetch where the one that fetched before has ended.
-    fn resume(&mut self) {
-        for (name, download) in &mut self.downloads {
-            download.resume(self.platform.etag(name));
-        }
-    }
-
-    fn holds_lease(&self, now: Timestamp) -> bool {
-        let Ok(shared) = host::shared_data(&self.keys.lease) else { return false };
-        let lease = Lease::decode(&shared.value);
-        if lease.is_some_and(|lease| lease.is_held(self.me, now) && !lease.is_due(now)) {
-            return true;
-        }
-        let free = lease.is_none_or(|lease| lease.may_be_taken(self.me, now));
-        free && host::set_shared_data(&self.keys.lease, &Lease::new(self.me, now).encode(), Some(shared.cas))
-            .is_ok()
+/// What a policy must be like that decides for the platform, or may come to.
+fn platforms_terms(config: &Config) -> Terms {
+    Terms {
+        subject: Subject::Platform(config.rule.clone()),
+        limits: BundleLimits { compressed: config.limits.bundle_bytes },
+        budget: config.limits.evaluation,
+        audit_log: config.audit_log,
     }
 }

@@ -23,6 +23,8 @@ struct Seen<'a> {
     tenant: Option<&'a Identity>,
     /// The number of the oldest call within the window, of those that are there.
     from: usize,
+    /// The number after that of the newest one that is seen.
+    until: usize,
     shard: u32,
 }
 
@@ -35,7 +37,18 @@ impl<'a> Calls<'a> {
     }
 
     pub(super) fn new(block: Option<&'a Block<'a>>, since: i64, shard: u32) -> Self {
-        Self { seen: block.map(|block| Seen { block, tenant: None, from: block.older_than(since), shard }) }
+        let seen = |block: &'a Block<'a>| {
+            let (from, until) = (block.older_than(since), block.len());
+            Seen { block, tenant: None, from, until, shard }
+        };
+        Self { seen: block.map(seen) }
+    }
+
+    /// Those before an instant.
+    #[must_use]
+    pub(super) fn before(self, instant: i64) -> Self {
+        let before = |seen: Seen<'a>| Seen { until: seen.until.min(seen.block.older_than(instant)), ..seen };
+        Self { seen: self.seen.map(before) }
     }
 
     /// Those of the identity's tenant alone.
@@ -48,10 +61,10 @@ impl<'a> Calls<'a> {
     pub fn len(&self) -> usize {
         let Some(seen) = self.seen else { return 0 };
         match seen.tenant {
-            None => seen.block.len().saturating_sub(seen.from),
+            None => seen.count(),
             Some(_) => {
                 let all = vec![true; seen.block.faces().len()];
-                seen.of_kinds((seen.from, seen.block.len()), &seen.seen_of(&all)).count()
+                seen.of_kinds((seen.from, seen.count()), &seen.seen_of(&all)).count()
             }
         }
     }
@@ -64,7 +77,7 @@ impl<'a> Calls<'a> {
     /// The instant of the oldest.
     pub(super) fn oldest(&self) -> Option<i64> {
         let seen = self.seen?;
-        seen.block.entries(seen.from).next().map(|entry| entry.timestamp)
+        seen.block.entries(seen.from).take(seen.count()).next().map(|entry| entry.timestamp)
     }
 
     /// How many are of the agent that `face` is of.
@@ -88,7 +101,7 @@ impl RecentCalls for Calls<'_> {
         let mut number = block.first.saturating_add(from as u64);
         let all = vec![true; common.len()];
         let seen_faces = seen.seen_of(&all);
-        let calls = block.entries(from).filter_map(|entry| {
+        let calls = block.entries(from).take(seen.count()).filter_map(|entry| {
             let mut call = common.get(usize::from(entry.face)).cloned().unwrap_or_else(Value::new_object);
             if let Ok(fields) = call.as_object_mut() {
                 // No block has the serial of another one of its shard, and no call the number of another one.
@@ -136,12 +149,15 @@ impl RecentCalls for Calls<'_> {
 // === impl Seen ===
 
 impl<'a> Seen<'a> {
+    fn count(self) -> usize {
+        self.until.saturating_sub(self.from)
+    }
+
     /// The number of the first call at these instants, and how many there are.
     fn at(self, instants: RangeInclusive<i64>) -> (usize, usize) {
         let begin = self.block.older_than(*instants.start()).max(self.from);
-        let end =
-            instants.end().checked_add(1).map_or(self.block.len(), |after| self.block.older_than(after));
-        (begin, end.saturating_sub(begin))
+        let end = instants.end().checked_add(1).map_or(self.until, |after| self.block.older_than(after));
+        (begin, end.min(self.until).saturating_sub(begin))
     }
 
     /// Those of `kinds` that may be seen.

@@ -59,6 +59,27 @@ impl AuditLog {
         judged
     }
 
+    /// Shows `look` the calls that an identity made before an instant, and enters nothing.
+    ///
+    /// # Errors
+    /// What `look` says; [`Denial::InternalError`] where the log is out of reach or unreadable.
+    pub fn look_back<T>(
+        &self,
+        identity: &Identity,
+        ledger: &dyn Ledger,
+        before: Timestamp,
+        look: impl FnOnce(Calls<'_>) -> Judged<T>,
+    ) -> Judged<T> {
+        let subject = Subject::new(self.scope, identity);
+        let shared = ledger.read(&self.scope.shard_key(subject.shard)).map_err(fault)?;
+        let shard = Shard::parse(&shared.value).map_err(malformed)?;
+        let block = shard.sealed(&subject.key).map(super::shard::Sealed::open).transpose();
+        let block = block.map_err(malformed)?;
+        let before = before.unix_nanos();
+        let since = before.saturating_sub(self.window_ns());
+        look(Calls::new(block.as_ref(), since, subject.shard).before(before))
+    }
+
     fn enters<T>(&self, judged: &Judged<T>) -> bool {
         match (judged, self.record) {
             (Ok(_), Record::Allowed | Record::All) => true,

@@ -1,6 +1,11 @@
-//! `services` and `bundles`: where the policy comes from.
+//! `services` and `bundles`: where the policy comes from, and the one that may take its place.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use serde_json::json;
 
 use super::{
     Environment,
@@ -18,6 +23,29 @@ pub struct BundleSource {
     pub resource: Resource,
     /// What its bundles must be signed with; nothing where they must not be signed.
     pub signing: Option<Verification>,
+}
+
+/// Where a policy comes from that decides nothing yet, and is told what it would decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidateSource {
+    /// All bundles of that policy, in the order of their names: the candidates, and the others as they are.
+    pub bundles: Vec<BundleSource>,
+    /// Of how many decisions in a hundred that differ the decision log tells what the candidate's is.
+    pub sampling_percent: u64,
+}
+
+/// What `bundles` says.
+#[derive(Debug, Default)]
+pub(super) struct Bundles {
+    pub(super) active: Vec<BundleSource>,
+    pub(super) candidate: Option<CandidateSource>,
+}
+
+/// A bundle that may take the place of another one.
+struct Replacement {
+    replaces: String,
+    sampling_percent: u64,
+    source: BundleSource,
 }
 
 /// What is fetched from a server, and how often.
@@ -67,15 +95,46 @@ pub(super) fn check_services<'a>(services: &Node<'a>, environment: Environment<'
     services.entries().into_iter().map(service).collect()
 }
 
-pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>, keys: &Keys<'_>) -> Vec<BundleSource> {
+pub(super) fn check(bundles: &Node<'_>, services: &Services<'_>, keys: &Keys<'_>) -> Bundles {
     let entries = bundles.entries();
-    if bundles.is_present() && entries.is_empty() {
-        bundles.problem("at least one bundle is needed");
-    }
     if entries.len() > MAX_BUNDLES {
         bundles.problem(format!("there are {} bundles, more than {MAX_BUNDLES}", entries.len()));
     }
-    entries.iter().filter_map(|(name, node)| check_bundle(name, node, services, keys)).collect()
+    let is_candidate =
+        |node: &Node<'_>| node.raw().and_then(|bundle| bundle.get("mode")) == Some(&json!("candidate"));
+    let deciding: BTreeSet<&str> =
+        entries.iter().filter(|(_, node)| !is_candidate(node)).map(|(name, _)| *name).collect();
+    if bundles.is_present() && deciding.is_empty() {
+        bundles.problem("at least one bundle is needed that decides");
+    }
+    let mut active = Vec::new();
+    let mut replacements: Vec<Replacement> = Vec::new();
+    for (name, node) in &entries {
+        let (source, replaces) = check_bundle(name, node, services, keys, &deciding);
+        match (source, replaces) {
+            (source, None) if !is_candidate(node) => active.extend(source),
+            (Some(source), Some((replaces, sampling_percent))) => {
+                if replacements.iter().any(|other| other.replaces == replaces) {
+                    node.problem(format!("another candidate replaces `{replaces}` too: one at a time"));
+                }
+                replacements.push(Replacement { replaces, sampling_percent, source });
+            }
+            (_, _) => {}
+        }
+    }
+    let candidate = candidate(&active, replacements);
+    Bundles { active, candidate }
+}
+
+/// The policy of the active bundles, each that is replaced by its candidate.
+fn candidate(active: &[BundleSource], replacements: Vec<Replacement>) -> Option<CandidateSource> {
+    let sampling_percent = replacements.iter().map(|replacement| replacement.sampling_percent).min()?;
+    let is_replaced = |name: &str| replacements.iter().any(|replacement| replacement.replaces == name);
+    let mut bundles: Vec<BundleSource> =
+        active.iter().filter(|source| !is_replaced(&source.name)).cloned().collect();
+    bundles.extend(replacements.into_iter().map(|replacement| replacement.source));
+    bundles.sort_by(|one, other| one.name.cmp(&other.name));
+    Some(CandidateSource { bundles, sampling_percent })
 }
 
 fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Service> {
@@ -98,13 +157,16 @@ fn check_service(fields: Fields<'_>, environment: Environment<'_>) -> Option<Ser
     Some(Service { cluster: cluster?, authority, path_prefix, headers, timeout_millis: seconds * 1000 })
 }
 
+/// The bundle, and for a candidate which one of those `deciding` it replaces, and how much of it is logged.
 fn check_bundle(
     name: &str,
     node: &Node<'_>,
     services: &Services<'_>,
     keys: &Keys<'_>,
-) -> Option<BundleSource> {
+    deciding: &BTreeSet<&str>,
+) -> (Option<BundleSource>, Option<(String, u64)>) {
     let fields = node.fields();
+    let candidacy = check_candidacy(&fields, deciding);
     let signing_node = fields.field("signing");
     let signing = check_signing(&signing_node, keys);
     let service = find_service(&fields.field("service").required(), services);
@@ -123,9 +185,42 @@ fn check_bundle(
     fields.end();
     // A source that is to be verified is never one that is not.
     if signing_node.is_present() && signing.is_none() {
+        return (None, candidacy);
+    }
+    let source = service.zip(resource).map(|(service, resource)| BundleSource {
+        name: name.to_owned(),
+        resource: service.resource(&resource, polling),
+        signing,
+    });
+    (source, candidacy)
+}
+
+fn check_candidacy(fields: &Fields<'_>, deciding: &BTreeSet<&str>) -> Option<(String, u64)> {
+    let (mode, replaces) = (fields.field("mode"), fields.field("replaces"));
+    let sampling = fields.field("sampling_percent");
+    let is_candidate = match mode.string() {
+        None | Some("active") => false,
+        Some("candidate") => true,
+        Some(other) => {
+            mode.problem(format!("must be `active` or `candidate`, but is `{other}`"));
+            return None;
+        }
+    };
+    if !is_candidate {
+        for node in [replaces, sampling].iter().filter(|node| node.is_present()) {
+            node.problem("only a bundle with `mode` `candidate` has this key");
+        }
         return None;
     }
-    Some(BundleSource { name: name.to_owned(), resource: service?.resource(&resource?, polling), signing })
+    let replaces = replaces.required().parsed(|name| {
+        let known = || deciding.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if deciding.contains(name) {
+            Ok(name.to_owned())
+        } else {
+            Err(format!("`{name}` is not among the bundles that decide ({})", known()))
+        }
+    });
+    Some((replaces?, sampling.integer(0..=100, 100)))
 }
 
 /// The service that a bundle names; nothing if there is none, or none without mistakes.

@@ -14,7 +14,7 @@ mod signing;
 mod status;
 mod tenants;
 
-pub use bundle_source::{BundleSource, Polling, Resource};
+pub use bundle_source::{BundleSource, CandidateSource, Polling, Resource};
 pub use problem::{Problem, Problems};
 pub use tenants::TenantSource;
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub embedded_policy: Option<Rc<Policy>>,
     /// Where the policy comes from: all of these together make one, in the order of their names.
     pub bundles: Vec<BundleSource>,
+    /// Where a policy comes from that may take its place, if there is one.
+    pub candidate: Option<CandidateSource>,
     /// Where the tenants' own policies come from, if they have any.
     pub tenants: Option<TenantSource>,
     /// What one request and one bundle may cost.
@@ -139,7 +141,8 @@ fn check(root: &Node<'_>, environment: Environment<'_>) -> Option<Config> {
         mode,
         contact,
         embedded_policy,
-        bundles,
+        bundles: bundles.active,
+        candidate: bundles.candidate,
         tenants,
         limits,
         audit_log,

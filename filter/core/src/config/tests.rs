@@ -110,6 +110,61 @@ fn defaults() {
 }
 
 #[test]
+fn a_candidate() {
+    let bundles = |bundles: serde_json::Value| {
+        let config = serde_json::json!({
+            "identity": {"trust_domains": [{"name": "hexr.cloud"}]},
+            "services": {"b": {"cluster": "c"}},
+            "bundles": bundles,
+        });
+        read(&config.to_string())
+    };
+    let active = serde_json::json!({"service": "b"});
+    let candidate =
+        |replaces: &str| serde_json::json!({"service": "b", "mode": "candidate", "replaces": replaces});
+    let config =
+        bundles(serde_json::json!({"base": active, "authz": active, "next": candidate("authz")})).unwrap();
+    let names =
+        |sources: &[BundleSource]| sources.iter().map(|source| source.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&config.bundles), ["authz", "base"]);
+    let candidates = config.candidate.unwrap();
+    assert_eq!(
+        (names(&candidates.bundles), candidates.sampling_percent),
+        (vec!["base".into(), "next".into()], 100)
+    );
+    for (mistaken, expect) in [
+        (
+            serde_json::json!({"next": candidate("next")}),
+            "$.bundles: at least one bundle is needed that decides",
+        ),
+        (
+            serde_json::json!({"authz": active, "next": candidate("other")}),
+            "$.bundles.next.replaces: `other` is not among the bundles that decide (`authz`)",
+        ),
+        (
+            serde_json::json!({"authz": active, "next": candidate("authz"), "later": candidate("authz")}),
+            "$.bundles.next: another candidate replaces `authz` too: one at a time",
+        ),
+        (
+            serde_json::json!({"authz": {"service": "b", "replaces": "authz"}}),
+            "$.bundles.authz.replaces: only a bundle with `mode` `candidate` has this key",
+        ),
+        (
+            serde_json::json!({"authz": active, "next": {"service": "b", "mode": "candidate"}}),
+            "$.bundles.next.replaces: this key is missing",
+        ),
+        (
+            serde_json::json!({"authz": {"service": "b", "mode": "shadow"}}),
+            "$.bundles.authz.mode: must be `active` or `candidate`, but is `shadow`",
+        ),
+    ] {
+        let problems = bundles(mistaken).unwrap_err();
+        let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|problem| problem.starts_with(expect)), "{expect}\n{found:#?}");
+    }
+}
+
+#[test]
 fn single_mistakes() {
     for (pointer, value, expect) in [
         ("/identty", Some(1.into()), "$.identty: unknown key"),

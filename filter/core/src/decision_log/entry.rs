@@ -3,6 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use crate::{
+    candidate::Verdict,
     catalog::Operation,
     decision::{Decision, DecisionId, Grounds, Permit, Refusal},
     denial::Denial,
@@ -32,6 +33,8 @@ pub struct Entry {
     pub(super) bundles: Rc<[(String, String)]>,
     pub(super) trace: Option<Trace>,
     pub(super) took: Duration,
+    /// What a candidate would have decided instead.
+    pub(super) candidate: Option<Verdict>,
 }
 
 /// Why a request was refused.
@@ -124,7 +127,19 @@ impl Entry {
             bundles: grounds.active.map(|active| Rc::clone(&active.bundles)).unwrap_or_default(),
             trace,
             took,
+            candidate: None,
         }
+    }
+
+    /// Whether it went on by the policy.
+    pub fn is_allowed(&self) -> bool {
+        self.refusal.is_none()
+    }
+
+    /// With what a candidate would have decided instead.
+    #[must_use]
+    pub fn beside(self, candidate: Verdict) -> Self {
+        Self { candidate: Some(candidate), ..self }
     }
 
     /// Who asked.

@@ -44,6 +44,8 @@ struct Event<'e> {
     error: Option<Fault<'e>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     erased: &'e [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate: Option<Instead<'e>>,
     timestamp: String,
     metrics: Metrics,
 }
@@ -57,6 +59,17 @@ struct Input<'e>(&'e Entry);
 #[derive(Serialize)]
 struct Revision<'e> {
     revision: &'e str,
+}
+
+/// What a candidate would have decided.
+#[derive(Serialize)]
+struct Instead<'e> {
+    bundles: Bundles<'e>,
+    result: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_reason: Option<&'e str>,
 }
 
 /// What the operator has to mend.
@@ -96,6 +109,12 @@ pub(super) fn write(
             .filter(|refusal| refusal.is_fault)
             .map(|refusal| Fault { code: refusal.reason, message: &refusal.message }),
         erased: &entry.erased,
+        candidate: entry.candidate.as_ref().map(|verdict| Instead {
+            bundles: Bundles(&verdict.bundles),
+            result: verdict.reason.is_none(),
+            reason: verdict.reason,
+            policy_reason: verdict.policy_reason.as_deref(),
+        }),
         timestamp: entry.at.to_rfc3339_nanos(),
         metrics: Metrics {
             timer_server_handler_ns: u64::try_from(entry.took.as_nanos()).unwrap_or(u64::MAX),

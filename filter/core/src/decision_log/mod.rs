@@ -6,9 +6,11 @@
 mod chunk;
 mod entry;
 mod event;
+mod holders;
 mod mask;
 
 pub use entry::{Entry, Trace};
+pub use holders::{HOLDERS_KEY, Holder, Turned};
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -174,6 +176,11 @@ impl DecisionLog {
     /// Whether entries wait to be written.
     pub fn has_work(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// How many events are held.
+    pub fn held(&self) -> u64 {
+        u64::try_from(self.events).unwrap_or(u64::MAX)
     }
 
     /// Whether nothing is held, so that nothing is lost when this worker ends.

@@ -4,7 +4,11 @@
 //! the same `vm_id`, those of another version of this filter included: hence the format's version in each key.
 
 use super::{Digest, Slot};
-use crate::{bundle::Verification, config::Config, tenant::TenantKey};
+use crate::{
+    bundle::Verification,
+    config::{BundleSource, CandidateSource, Config, TenantSource},
+    tenant::TenantKey,
+};
 
 /// Changes when the meaning of any record changes.
 const FORMAT: &str = "hexr-authz/3";
@@ -25,6 +29,8 @@ pub struct DeliveryKeys {
     pub roll: String,
     /// Written whenever the record of some tenant is.
     pub tenants_changed: String,
+    /// The generation of a policy that is not asked any more: a number as text.
+    pub given_up: String,
 }
 
 /// The keys of one policy: the platform's, or a tenant's.
@@ -46,7 +52,17 @@ impl DeliveryKeys {
     /// The keys of a configuration. They are others where anything differs that says which bundles are good and where
     /// they come from: during an update of the configuration, the old one and the new one need not agree on that.
     pub fn new(config: &Config) -> Self {
-        let Config { bundles, tenants, rule, limits, audit_log, .. } = config;
+        Self::of(config, &config.bundles, config.tenants.as_ref(), "")
+    }
+
+    /// Those of a candidate. They are not those of the policy that it may replace, which must stay what it is when a
+    /// candidate comes or goes.
+    pub fn of_candidate(config: &Config, candidate: &CandidateSource) -> Self {
+        Self::of(config, &candidate.bundles, None, "candidate/")
+    }
+
+    fn of(config: &Config, bundles: &[BundleSource], tenants: Option<&TenantSource>, kind: &str) -> Self {
+        let Config { rule, limits, audit_log, .. } = config;
         let bundle_bytes = limits.bundle_bytes;
         let signing = bundles.iter().map(|source| source.signing.as_ref());
         let signing = signing.chain(tenants.iter().map(|source| source.signing.as_ref()));
@@ -54,7 +70,7 @@ impl DeliveryKeys {
         let signing: Vec<_> = signing.map(|signing| signing.map(Verification::fingerprint)).collect();
         let text = format!("{bundles:?}\n{tenants:?}\n{signing:?}\n{rule}\n{bundle_bytes}\n{audit_log:?}");
         let digest = Digest::of(text.as_bytes());
-        let place = format!("{FORMAT}/{}", digest.as_str());
+        let place = format!("{FORMAT}/{kind}{}", digest.as_str());
         let key = |name: &str| format!("{place}/{name}");
         Self {
             lease: key("lease"),
@@ -63,6 +79,7 @@ impl DeliveryKeys {
             quarantine: key("quarantine"),
             roll: key("roll"),
             tenants_changed: key("tenants-changed"),
+            given_up: key("given-up"),
             place,
         }
     }

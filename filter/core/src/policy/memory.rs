@@ -1,6 +1,9 @@
 //! Remembers decisions that depend on nothing but who asks and what for.
 
-use std::{cell::RefCell, num::NonZeroUsize};
+use std::{
+    cell::{Cell, RefCell},
+    num::NonZeroUsize,
+};
 
 use lru::LruCache;
 use regorus::Value;
@@ -24,6 +27,8 @@ pub(super) struct Memory {
     /// Whether the hour counts.
     by_quarter: bool,
     decisions: RefCell<LruCache<Key, Remembered>>,
+    /// How often one was recalled, since that was last asked.
+    recalled: Cell<u64>,
 }
 
 /// What a decision depends on.
@@ -55,8 +60,11 @@ impl Memory {
             Clock::Instant => return None,
         };
         let of_the_asked = dependence.input.iter().all(|field| InputField::is_of_the_asked(field));
-        (of_the_asked && !dependence.random && !dependence.audit_log)
-            .then(|| Self { by_quarter, decisions: RefCell::new(LruCache::new(MAX_DECISIONS)) })
+        (of_the_asked && !dependence.random && !dependence.audit_log).then(|| Self {
+            by_quarter,
+            decisions: RefCell::new(LruCache::new(MAX_DECISIONS)),
+            recalled: Cell::new(0),
+        })
     }
 
     pub(super) fn key(&self, identity: &Value, service: &Text, action: &Text, now: Timestamp) -> Option<Key> {
@@ -68,7 +76,13 @@ impl Memory {
 
     pub(super) fn recall(&self, key: &Key) -> Option<Outcome> {
         let mut decisions = self.decisions.try_borrow_mut().ok()?;
-        decisions.get(key).map(|remembered| remembered.outcome.clone())
+        let outcome = decisions.get(key)?.outcome.clone();
+        self.recalled.set(self.recalled.get().wrapping_add(1));
+        Some(outcome)
+    }
+
+    pub(super) fn take_recalled(&self) -> u64 {
+        self.recalled.take()
     }
 
     pub(super) fn remember(&self, key: Key, identity: Value, outcome: &Outcome) {

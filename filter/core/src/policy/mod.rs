@@ -219,6 +219,11 @@ impl Policy {
         }
     }
 
+    /// How many decisions were remembered instead of made, since this was last asked.
+    pub fn take_recalled(&self) -> u64 {
+        self.memory.as_ref().map_or(0, memory::Memory::take_recalled)
+    }
+
     /// What in it costs more the larger it grows.
     pub fn slow_parts(&self) -> &[SlowPart] {
         &self.slow_parts

@@ -57,6 +57,30 @@ fn what_is_not_taken_is_told_again_after_a_backoff() {
 }
 
 #[test]
+fn what_is_gone_from_the_log_is_told_at_once() {
+    let mut reporter = reporter();
+    tell(&mut reporter, 7, at(1_000));
+    reporter.outbox().succeeded(at(1_000), 0);
+    let status = |dropped, lost, problem: Option<&str>| LogStatus {
+        totals: LogTotals { dropped, lost, made: 1_000, ..LogTotals::default() },
+        problem: problem.map(str::to_owned),
+    };
+    for (status, is_told) in [
+        (status(0, 0, None), false),
+        (status(1, 0, None), true),
+        (status(1, 0, None), false),
+        (status(1, 4, None), true),
+        (status(1, 4, Some("away")), true),
+        (status(1, 4, Some("away")), false),
+        (status(1, 4, None), true),
+    ] {
+        reporter.note_logs(&status);
+        assert_eq!(reporter.is_due(at(5_000)), is_told, "{status:?}");
+        reporter.has_changed = false;
+    }
+}
+
+#[test]
 fn an_event() {
     let good = BundleStatus {
         name: "authz".to_owned(),
@@ -76,8 +100,15 @@ fn an_event() {
         problem: Some(long.into()),
         ..BundleStatus::default()
     };
-    let status =
-        Status { bundles: vec![good, bad], is_active: false, tenants: 3, failing_tenants: vec![tenant] };
+    let totals = LogTotals { made: 9, sent: 1, dropped: 2, omitted: 3, lost: 1, held: 2 };
+    let logs = LogStatus { totals, problem: Some("the bundle server answered 503".to_owned()) };
+    let status = Status {
+        bundles: vec![good, bad],
+        is_active: false,
+        tenants: 3,
+        failing_tenants: vec![tenant],
+        decision_logs: Some(logs),
+    };
     let event: Value = serde_json::from_str(&reporter().event(&status)).unwrap();
     let labels = json!({"region": "eu-1", "id": "the-id", "version": env!("CARGO_PKG_VERSION")});
     let never = "0001-01-01T00:00:00Z";
@@ -93,6 +124,10 @@ fn an_event() {
         ),
         ("/bundles/lists/code", json!("bundle_error")),
         ("/bundles/lists/http_code", json!(503)),
+        ("/decision_logs/code", json!("decision_log_error")),
+        ("/decision_logs/message", json!("the bundle server answered 503")),
+        ("/decision_logs/metrics/counter_decision_logs_dropped", json!(2)),
+        ("/decision_logs/metrics/gauge_decision_logs_held", json!(2)),
         ("/bundles/lists/errors", json!([{"message": "the bundle server answered 503"}])),
         ("/bundles/tenants~1d~1t/errors/1/message", json!("second")),
     ] {

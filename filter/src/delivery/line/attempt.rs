@@ -136,7 +136,7 @@ impl Line {
             self.give_up();
             return Ok(());
         }
-        self.metrics.activated();
+        self.note_activation();
         self.assembly.succeeded(attempt);
         for name in self.assembly.names().to_vec() {
             if attempt.bundle(&name).is_some() {

@@ -60,6 +60,7 @@ impl Line {
             Err(LoadError::Refused(problem)) => {
                 match &self.owner {
                     Owner::Platform => worker.withdraw(),
+                    Owner::Candidate => worker.rehearse(None),
                     Owner::Tenant(key) => worker.forget_tenant(key),
                 }
                 self.active = None;

@@ -67,6 +67,8 @@ const EPOCH: Timestamp = Timestamp::from_unix_nanos(0);
 /// Whose policy it is.
 enum Owner {
     Platform,
+    /// Nobody's yet: it is tried beside the platform's.
+    Candidate,
     Tenant(TenantKey),
 }
 
@@ -97,14 +99,33 @@ impl Line {
             [only] => format!("bundle `{only}`"),
             several => format!("the policy of bundles `{}`", several.join("`, `")),
         };
+        Self { title, ..Self::of_bundles(Owner::Platform, sources, terms, keys, metrics) }
+    }
+
+    /// `names` are those of its bundles that the platform's policy has not.
+    pub(super) fn of_candidate(
+        sources: &[BundleSource],
+        names: &[String],
+        terms: Terms,
+        keys: &DeliveryKeys,
+        metrics: Metrics,
+    ) -> Self {
+        let title = format!("candidate `{}`", names.join("`, `"));
+        Self { title, ..Self::of_bundles(Owner::Candidate, sources, terms, keys, metrics) }
+    }
+
+    fn of_bundles(
+        owner: Owner,
+        sources: &[BundleSource],
+        terms: Terms,
+        keys: &DeliveryKeys,
+        metrics: Metrics,
+    ) -> Self {
+        let signing = |source: &BundleSource| Some((source.name.clone(), source.signing.clone()?));
         Self {
-            title,
-            assembly: Assembly::new(names.into_iter().map(str::to_owned).collect()),
-            signing: sources
-                .iter()
-                .filter_map(|source| Some((source.name.clone(), source.signing.clone()?)))
-                .collect(),
-            ..Self::new(Owner::Platform, terms, keys.platform(), keys, metrics)
+            assembly: Assembly::new(sources.iter().map(|source| source.name.clone()).collect()),
+            signing: sources.iter().filter_map(signing).collect(),
+            ..Self::new(owner, terms, keys.platform(), keys, metrics)
         }
     }
 
@@ -171,6 +192,11 @@ impl Line {
     /// Whether anything is in force here.
     pub(super) fn is_active(&self) -> bool {
         self.active.is_some()
+    }
+
+    /// The number of the activation that is in force here.
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.active.as_ref().map(|active| active.generation)
     }
 
     /// Whether what had come was given up, and must be asked for again.

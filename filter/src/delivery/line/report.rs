@@ -19,13 +19,18 @@ impl Line {
         let message = match &loaded {
             Some(Loaded { policy, .. }) => {
                 let (revision, generation) = (&policy.revision, record.generation);
-                format!("{title} is active: revision `{revision}`, generation {generation}")
+                let state = match self.owner {
+                    Owner::Platform | Owner::Tenant(_) => "active",
+                    Owner::Candidate => "tried",
+                };
+                format!("{title} is {state}: revision `{revision}`, generation {generation}")
             }
             None => format!("{title} has no policy of its own"),
         };
         match (&self.owner, loaded) {
             (Owner::Platform, Some(loaded)) => worker.activate(loaded.policy),
             (Owner::Platform, None) => worker.withdraw(),
+            (Owner::Candidate, loaded) => worker.rehearse(loaded.map(|loaded| loaded.policy)),
             (Owner::Tenant(key), Some(loaded)) => {
                 worker.learn_tenant(key.clone(), TenantState::Active(loaded.policy));
             }
@@ -36,13 +41,25 @@ impl Line {
         self.has_changed = true;
     }
 
+    /// Counts that something became active.
+    pub(super) fn note_activation(&self) {
+        match self.owner {
+            Owner::Platform | Owner::Tenant(_) => self.metrics.activated(),
+            // It decides nothing.
+            Owner::Candidate => {}
+        }
+    }
+
     /// Logs a problem once, however often it comes back, and tells it to all workers.
     pub(in crate::delivery) fn report(&mut self, name: &str, problem: Problem) {
         if self.problems.get(name) == Some(&problem) {
             return;
         }
-        let effect =
-            if self.active.is_some() { "the active policy stays" } else { "there is no policy from it yet" };
+        let effect = match (&self.owner, &self.active) {
+            (Owner::Platform | Owner::Tenant(_), Some(_)) => "the active policy stays",
+            (Owner::Candidate, Some(_)) => "the one before is still tried",
+            (_, None) => "there is no policy from it yet",
+        };
         let title = self.title_of(name);
         self.metrics.failed(problem.cause);
         for line in problem.text.lines() {
@@ -92,7 +109,7 @@ impl Line {
 
     fn title_of(&self, name: &str) -> String {
         match &self.owner {
-            Owner::Platform => format!("bundle `{name}`"),
+            Owner::Platform | Owner::Candidate => format!("bundle `{name}`"),
             Owner::Tenant(_) => self.title.clone(),
         }
     }

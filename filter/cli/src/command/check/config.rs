@@ -1,6 +1,6 @@
 //! A filter configuration, checked with the filter's own code.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use hexr_authz_core::{
     bundle::{Bundle, SourceFile, Subject},
@@ -38,7 +38,14 @@ pub(super) fn check(path: &Path, report: &mut Report) -> Option<Config> {
             None
         }
         Ok(config) => {
-            for bundle in &config.bundles {
+            let candidates = config.candidate.iter().flat_map(|candidate| &candidate.bundles);
+            let all: BTreeMap<&str, &BundleSource> = config
+                .bundles
+                .iter()
+                .chain(candidates)
+                .map(|bundle| (bundle.name.as_str(), bundle))
+                .collect();
+            for bundle in all.into_values() {
                 warn(bundle, &mut add);
             }
             embedded(&text, &config, &mut add);
