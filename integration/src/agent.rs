@@ -166,6 +166,14 @@ impl Agent {
 // === impl Connection ===
 
 impl Connection {
+    /// A further stream of the same connection; nothing where the protocol answers one request at a time.
+    pub fn beside(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::Http1(_) => None,
+            Sender::Http2(sender) => Some(Self { sender: Sender::Http2(sender.clone()) }),
+        }
+    }
+
     /// Sends a request without further headers.
     ///
     /// # Errors

@@ -55,6 +55,15 @@ pub fn micro(in_wasm: bool) -> Result<PathBuf> {
     build(&["build", "--release", "-p", "micro"], "micro")
 }
 
+/// The filter that is written by hand for one rule.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn by_hand() -> Result<PathBuf> {
+    install_wasm_target()?;
+    build(&["build", "--release", "--target", "wasm32-wasip1", "-p", "peers"], ".wasm")
+}
+
 /// A program of the workspace's default members. They are all chosen, as by `cargo test`, so that nothing is compiled
 /// again with other features.
 fn program(name: &str) -> Result<PathBuf> {

@@ -45,6 +45,9 @@ pub struct Received {
     pub trailers: HeaderMap,
 }
 
+/// How many headers Envoy takes of a client. It adds some, and so does the filter.
+const ENVOYS_MOST_HEADERS: usize = 100;
+
 impl CredentialExchange {
     /// Starts one at `address`; port 0 takes a free one.
     ///
@@ -83,7 +86,8 @@ impl CredentialExchange {
                 let service = service_fn(move |request| answer(request, Arc::clone(&remembered)));
                 let tls = tls.clone();
                 tokio::spawn(async move {
-                    let builder = auto::Builder::new(TokioExecutor::new());
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    builder.http1().max_headers(2 * ENVOYS_MOST_HEADERS);
                     match tls {
                         Some(tls) => {
                             let Ok(stream) = tls.accept(stream).await else { return };

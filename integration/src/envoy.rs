@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, body::Bytes, client::conn::http1};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -148,6 +148,16 @@ impl Envoy {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// Has one of its loggers write at `level` from now on.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn log_at(&self, logger: &str, level: &str) -> Result<()> {
+        let (status, body) = ask(self.admin, Method::POST, &format!("/logging?{logger}={level}")).await?;
+        ensure!(status == StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+        Ok(())
+    }
+
     /// A counter or gauge of its own, 0 where it has none of that name.
     ///
     /// # Errors
@@ -184,11 +194,15 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<(StatusCode, String)
 /// # Errors
 /// When there is no answer.
 pub async fn get_bytes(address: SocketAddr, path: &str) -> Result<(StatusCode, Bytes)> {
+    ask(address, Method::GET, path).await
+}
+
+async fn ask(address: SocketAddr, method: Method, path: &str) -> Result<(StatusCode, Bytes)> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
     let (mut sender, connection) = http1::handshake(stream).await?;
     tokio::spawn(connection);
-    let request =
-        Request::builder().uri(path).header("host", address.to_string()).body(Empty::<Bytes>::new())?;
+    let request = Request::builder().method(method).uri(path).header("host", address.to_string());
+    let request = request.body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     Ok((status, response.into_body().collect().await?.to_bytes()))

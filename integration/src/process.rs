@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 /// A running program; it ends when dropped.
-pub(crate) struct Process(Child);
+pub struct Process(Child);
 
 // === impl Process ===
 
@@ -20,7 +20,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Result<Self> {
+    pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let log = appended(log)?;
         Self::spawn(command.stdout(log.try_clone()?).stderr(log))
     }
@@ -29,7 +29,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started, or ends without a line.
-    pub(crate) fn start_to_tell(command: &mut Command, log: &Path) -> Result<(Self, String)> {
+    pub fn start_to_tell(command: &mut Command, log: &Path) -> Result<(Self, String)> {
         let mut process = Self::spawn(command.stdout(Stdio::piped()).stderr(appended(log)?))?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("no stdout")?).read_line(&mut line)?;
@@ -40,7 +40,7 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+    pub fn spawn(command: &mut Command) -> Result<Self> {
         let child = command.stdin(Stdio::null()).spawn();
         Ok(Self(child.with_context(|| format!("{} cannot be started", command.get_program().display()))?))
     }
