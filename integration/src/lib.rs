@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod envoy_binary;
 pub mod envoy_config;
 pub mod eventually;
+pub mod guard;
 pub mod kube_api;
 pub mod measure;
 pub mod policies;
