@@ -19,22 +19,26 @@ enum Argument {
 
 use Argument::{Loaded, Number, Text, Wide};
 
-/// Once, for two metrics of which the numbers are kept.
-const METRICS: [(&str, &[Argument]); 2] = [
+/// Once, for metrics of which the numbers are kept.
+const METRICS: [(&str, &[Argument]); 3] = [
     ("proxy_define_metric", &[Number(0), Text("peer_decisions"), Number(32)]),
     ("proxy_define_metric", &[Number(2), Text("peer_durations"), Number(36)]),
+    ("proxy_define_metric", &[Number(2), Text("peer_durations_in_all"), Number(40)]),
 ];
 
 /// For a request, around what it sets.
-const BEFORE: [(&str, &[Argument]); 3] = [
+const BEFORE: [(&str, &[Argument]); 4] = [
     ("proxy_get_header_map_pairs", &[Number(0), Number(16), Number(20)]),
     ("proxy_get_property", &[Text("connection\0sha256_peer_certificate_digest"), Number(16), Number(20)]),
     ("proxy_get_current_time_nanoseconds", &[Number(8)]),
+    ("proxy_get_current_time_nanoseconds", &[Number(8)]),
 ];
-const AFTER: [(&str, &[Argument]); 3] = [
+const AFTER: [(&str, &[Argument]); 5] = [
     ("proxy_get_current_time_nanoseconds", &[Number(8)]),
     ("proxy_increment_metric", &[Loaded(32), Wide(1)]),
     ("proxy_record_metric", &[Loaded(36), Wide(20)]),
+    ("proxy_record_metric", &[Loaded(40), Wide(20)]),
+    ("proxy_set_property", &[Text("hexr_authz.duration_us"), Text("20")]),
 ];
 
 const ID: &str = "0b4f9a5c-5f0e-4c6e-9d57-3b0c3a1f6a11";
