@@ -4,11 +4,14 @@
 
 pub mod agent;
 pub mod artifacts;
+pub mod browser;
 pub mod bundle_server;
 pub mod bundles;
 pub mod certificates;
+mod chromium_binary;
 pub mod clients;
 pub mod credential_exchange;
+mod debian;
 pub mod demo;
 pub mod differential;
 pub mod dns;

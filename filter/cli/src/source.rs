@@ -16,7 +16,7 @@ use hexr_authz_core::{
     },
     delivery::Digest,
     pace::{Pace, finish},
-    policy::{Budget, Policy, SlowPart},
+    policy::{Budget, Data, Module, Policy, SlowPart},
     timestamp::Timestamp,
 };
 use walkdir::{DirEntry, WalkDir};
@@ -218,6 +218,15 @@ pub(crate) fn compile(
     Ok((revision, policy))
 }
 
+/// The modules and the data of a bundle that is not signed.
+///
+/// # Errors
+/// Everything that is wrong with it, a line each.
+pub(crate) fn parts(name: &str, unsigned: &[u8]) -> Result<(Vec<Module>, Data), String> {
+    let bundle = Bundle::read(unsigned, LIMITS, None, now()).map_err(|error| error.to_string())?;
+    BundleSet::new(vec![(name.to_owned(), bundle)]).into_parts()
+}
+
 /// The same bundle with a signature of this moment.
 ///
 /// # Errors
@@ -285,7 +294,8 @@ pub(crate) fn belongs(name: &str) -> bool {
     name.ends_with(".rego") || matches!(name, "data.json" | "data.yaml" | "data.yml" | ".manifest")
 }
 
-fn now() -> Timestamp {
+/// This moment.
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

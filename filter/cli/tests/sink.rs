@@ -2,70 +2,45 @@
 
 #![expect(clippy::unwrap_used, reason = "what the tests share stops at the first thing that does not work")]
 
+mod server;
 mod tool;
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::server::Server;
+
 const POLICY: &str = "package hexr.authz\n\ndefault allow := false\n\nallow if input.role == \"editor\"\n";
 
-/// A server that runs until it is dropped.
-struct Server {
-    process: Child,
-    url: String,
+/// Posts JSON; the status and what is said.
+fn post(server: &Server, path: &str, encoding: Option<&str>, body: &[u8]) -> (u16, String) {
+    post_as(server, "application/json", path, encoding, body)
 }
 
-impl Server {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_hexr-authz"))
-            .args(["serve", "--addr", "127.0.0.1:0", "--bundle", "authz=policies"])
-            .args(arguments)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { process, url }
+fn post_as(
+    server: &Server,
+    media_type: &str,
+    path: &str,
+    encoding: Option<&str>,
+    body: &[u8],
+) -> (u16, String) {
+    let agent =
+        ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
+    let mut request = agent.post(format!("{}{path}", server.url)).header("content-type", media_type);
+    if let Some(encoding) = encoding {
+        request = request.header("content-encoding", encoding);
     }
-
-    /// Posts JSON; the status and what is said.
-    fn post(&self, path: &str, encoding: Option<&str>, body: &[u8]) -> (u16, String) {
-        self.post_as("application/json", path, encoding, body)
-    }
-
-    fn post_as(&self, media_type: &str, path: &str, encoding: Option<&str>, body: &[u8]) -> (u16, String) {
-        let agent =
-            ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
-        let mut request = agent.post(format!("{}{path}", self.url)).header("content-type", media_type);
-        if let Some(encoding) = encoding {
-            request = request.header("content-encoding", encoding);
-        }
-        let mut response = request.send(body).unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
-    }
-
-    /// What `logs` shows, with its exit code.
-    fn logs(&self, folder: &TempDir, arguments: &[&str]) -> (String, Option<i32>) {
-        let ran = tool::run(folder.path(), &[&["logs", "--from", &self.url], arguments].concat(), "");
-        (ran.stdout + &ran.stderr, ran.exit_code)
-    }
+    let mut response = request.send(body).unwrap();
+    (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// What `logs` shows, with its exit code.
+fn logs(server: &Server, folder: &TempDir, arguments: &[&str]) -> (String, Option<i32>) {
+    let ran = tool::run(folder.path(), &[&["logs", "--from", &server.url], arguments].concat(), "");
+    (ran.stdout + &ran.stderr, ran.exit_code)
 }
 
 fn folder() -> TempDir {
@@ -104,11 +79,11 @@ fn what_is_taken_and_what_is_shown() {
     hostile["policy_reason"] = json!("not \"now\"");
     let chunk = json!([event("d2", 2, "viewer"), event("d1", 1, "editor"), hostile]).to_string();
     for _sent_twice in 0..2 {
-        assert_eq!(server.post("/logs", Some("gzip"), &gzip(&chunk)), (200, "{}".to_owned()));
+        assert_eq!(post(&server, "/logs", Some("gzip"), &gzip(&chunk)), (200, "{}".to_owned()));
     }
     let shadow = json!({"decision_id": "d4", "timestamp": "2026-01-15T10:30:04Z", "result": false, "enforced": false,
         "reason": "no_policy"});
-    assert_eq!(server.post("/logs", None, json!([shadow]).to_string().as_bytes()).0, 200);
+    assert_eq!(post(&server, "/logs", None, json!([shadow]).to_string().as_bytes()).0, 200);
 
     let [first, second, third, fourth] = [
         "2026-01-15T10:30:01Z allow acme/crew/editor aws_s3 GetObject d1\n",
@@ -131,11 +106,11 @@ fn what_is_taken_and_what_is_shown() {
         (&["--since", "1s"], vec![]),
         (&["--limit", "1"], vec![fourth]),
     ] {
-        assert_eq!(server.logs(&folder, arguments), (expected.concat(), Some(0)), "{arguments:?}");
+        assert_eq!(logs(&server, &folder, arguments), (expected.concat(), Some(0)), "{arguments:?}");
     }
-    let (json, _) = server.logs(&folder, &["--decision-id", "d1", "--format", "json"]);
+    let (json, _) = logs(&server, &folder, &["--decision-id", "d1", "--format", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), event("d1", 1, "editor"));
-    let (problem, code) = server.logs(&folder, &["--since", "soon"]);
+    let (problem, code) = logs(&server, &folder, &["--since", "soon"]);
     assert!(problem.contains("400") && problem.contains("`soon` is no instant"), "{problem}");
     assert_eq!(code, Some(1));
     // What was told can be decided anew.
@@ -171,16 +146,16 @@ fn what_is_no_log_changes_nothing() {
         ("/status", None, b"[]".to_vec(), 400, "a status has a `labels.id`"),
         ("/status", None, b"nothing".to_vec(), 400, "not JSON"),
     ] {
-        let (found, said) = server.post(path, encoding, &body);
+        let (found, said) = post(&server, path, encoding, &body);
         assert_eq!(found, status, "{path} {said}");
         assert!(said.contains(problem), "{said}\nlacks\n{problem}");
     }
     let chunk = json!([good]).to_string();
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
-        assert_eq!(server.post_as(media_type, "/logs", None, chunk.as_bytes()).0, 415, "{media_type}");
+        assert_eq!(post_as(&server, media_type, "/logs", None, chunk.as_bytes()).0, 415, "{media_type}");
     }
-    assert_eq!(server.logs(&folder, &[]), (String::new(), Some(0)));
-    let typed = server.post_as("application/json; charset=utf-8", "/logs", None, chunk.as_bytes());
+    assert_eq!(logs(&server, &folder, &[]), (String::new(), Some(0)));
+    let typed = post_as(&server, "application/json; charset=utf-8", "/logs", None, chunk.as_bytes());
     assert_eq!(typed.0, 200);
 }
 
@@ -191,10 +166,10 @@ fn a_history_outlives_the_server_and_has_its_bounds() {
     let server = Server::start(folder.path(), &arguments);
     let chunk =
         json!([event("d1", 1, "editor"), event("d2", 2, "editor"), event("d3", 3, "editor")]).to_string();
-    assert_eq!(server.post("/logs", None, chunk.as_bytes()).0, 200);
+    assert_eq!(post(&server, "/logs", None, chunk.as_bytes()).0, 200);
     drop(server);
     let server = Server::start(folder.path(), &arguments);
-    let (shown, _) = server.logs(&folder, &[]);
+    let (shown, _) = logs(&server, &folder, &[]);
     let ids: Vec<&str> = shown.lines().filter_map(|line| line.split(' ').next_back()).collect();
     assert_eq!(ids, ["d2", "d3"]);
 }
@@ -207,7 +182,7 @@ fn the_newest_status_of_each_envoy() {
         [("/status", "a", "r1"), ("/status/agents", "b", "r1"), ("/status", "a", "r2")]
     {
         let status = json!({"labels": {"id": id}, "bundles": {"authz": {"active_revision": revision}}});
-        assert_eq!(server.post(path, None, status.to_string().as_bytes()).0, 200);
+        assert_eq!(post(&server, path, None, status.to_string().as_bytes()).0, 200);
     }
     let mut response = ureq::get(format!("{}/status", server.url)).call().unwrap();
     let told: Value = serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap();
@@ -224,9 +199,9 @@ fn the_newest_status_of_each_envoy() {
 fn only_who_has_the_token_tells_and_asks() {
     let folder = folder();
     let server = Server::start(folder.path(), &["--authentication=token", "--token-file", "token"]);
-    assert_eq!(server.post("/logs", None, b"[]").0, 401);
-    let (problem, code) = server.logs(&folder, &[]);
+    assert_eq!(post(&server, "/logs", None, b"[]").0, 401);
+    let (problem, code) = logs(&server, &folder, &[]);
     assert!(problem.contains("401"), "{problem}");
     assert_eq!(code, Some(1));
-    assert_eq!(server.logs(&folder, &["--token-file", "token"]), (String::new(), Some(0)));
+    assert_eq!(logs(&server, &folder, &["--token-file", "token"]), (String::new(), Some(0)));
 }

@@ -55,6 +55,7 @@ pub async fn everything(keep: bool) -> Result<()> {
     let config = foundation.config(server.address())?.with_filter_config(|config| {
         let reporting = json!({"min_delay_seconds": 1, "max_delay_seconds": 1});
         config["decision_logs"] = json!({"service": "bundles", "reporting": reporting});
+        config["status"] = json!({"service": "bundles"});
     })?;
     let stack = foundation.start(&config, 2).await?;
     stack.wait_until_ready().await?;
@@ -153,6 +154,7 @@ fn print_commands(stack: &Stack, bundle_server: SocketAddr, folder: &Path) {
     curl("viewer", &format!("https://localhost:{port}/hexr-authz/ready"));
     println!("\nEdit {}, and ask again.", folder.join("policies").display());
     println!("What was decided: cargo run -q --bin hexr-authz -- logs --from http://{bundle_server}");
+    println!("And as a page: http://{bundle_server}/");
     println!("Logs: {}", logs(folder).map(|path| path.display().to_string()).join("  "));
     println!("Envoy's admin interface: http://{}", stack.envoy.admin());
 }

@@ -9,10 +9,12 @@ mod http;
 mod long_poll;
 mod metrics;
 mod origin;
+mod page;
 mod persistence;
 mod signing;
 mod sink;
 mod status;
+mod tally;
 mod tenants;
 mod tls;
 
@@ -37,6 +39,7 @@ use self::{
     long_poll::Stop,
     metrics::Metrics,
     origin::Origin,
+    page::PageFlags,
     persistence::Shelf,
     signing::SigningFlags,
     sink::{Sink, SinkFlags},
@@ -71,7 +74,7 @@ what is refused and why, and which files were read again.";
 /// served as `authz`.
 ///
 /// Envoys tell it of their decisions at `/logs` and of what is active in them at `/status`; `hexr-authz logs` shows what they
-/// told.
+/// told, and so does the page at `/`, which changes as they tell more and asks the policy about any input.
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
@@ -101,6 +104,8 @@ pub(crate) struct Serve {
     persist: Option<PathBuf>,
     #[command(flatten)]
     sink: SinkFlags,
+    #[command(flatten)]
+    page: PageFlags,
     #[command(flatten)]
     signing: SigningFlags,
     #[command(flatten)]
@@ -234,7 +239,9 @@ impl Serve {
             tell("stopping: who waits is answered first");
             let _ = stopping.send(true);
         });
-        let served = Arc::new(Served { bundles, tenants, terms, sink, stop: stop.clone() });
+        let page = self.page.page();
+        let served = Arc::new(Served { bundles, tenants, terms, sink, page, stop: stop.clone() });
+        tokio::spawn(page::publish(Arc::clone(&served)));
         connections::serve(listener, http::router(served, gate), tls, stop).await;
         Ok(())
     }

@@ -2,11 +2,14 @@
 
 use hexr_authz_core::{
     denial::Denial,
-    policy::{Header, Insight, Library, Outcome, Remarks, RuleTrace},
+    policy::{Data, Header, Input, Insight, Library, Module, Outcome, Remarks, RulePath, RuleTrace},
+    timestamp::Timestamp,
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{Answer, Eval, Format, Problem, at_moment, explanation, json_text, loading::with_calls};
+use super::{
+    Answer, Eval, Format, Problem, at_moment, explanation, json_text, loading::with_calls, read_input,
+};
 use crate::command::BUDGET;
 
 /// What the caller sees of an outcome.
@@ -22,34 +25,69 @@ impl From<String> for Problem {
     }
 }
 
+/// What is decided.
+struct Case<'a> {
+    modules: &'a [Module],
+    data: Data,
+    rule: &'a RulePath,
+    input: &'a Input,
+    /// That of the decision, which is else this moment.
+    instant: Option<Timestamp>,
+}
+
+/// Whether the rule allows an input in JSON, and the decision and why, as `hexr-authz eval --explain` tells it.
+///
+/// # Errors
+/// Why nothing can be decided.
+pub(crate) fn explained(
+    modules: &[Module],
+    data: Data,
+    rule: &RulePath,
+    input: &str,
+) -> Result<(bool, String), String> {
+    let (input, instant) = read_input(input)?;
+    let (decision, trace) = Case { modules, data, rule, input: &input, instant }.decide(true)?;
+    Ok((decision.is_allowed, decision.pretty(trace.as_ref())))
+}
+
 impl Eval {
     /// # Errors
     /// Why nothing can be decided.
     pub(super) fn decision(&self) -> Result<Answer, Problem> {
         let (modules, data) = self.loaded()?;
         let (input, timestamp) = self.input()?;
-        let library = Library::compile(&modules, &with_calls(data)).map_err(|errors| errors.to_string())?;
-        if !library.has(&self.decision) {
-            return Err(Problem::from(format!(
-                "no rule `{}`: name the one that decides with `--decision`, and where it is with `--data` or `--bundle`",
-                self.decision
-            )));
+        let instant = self.time.or(timestamp);
+        let case = Case { modules: &modules, data, rule: &self.decision, input: &input, instant };
+        let (decision, trace) = case.decide(self.explain)?;
+        let text = match self.format() {
+            Format::Json => decision.json(trace.as_ref()),
+            Format::Raw | Format::Values | Format::Bindings => format!("{}\n", decision.is_allowed),
+            Format::Pretty => decision.pretty(trace.as_ref()),
+        };
+        Ok(Answer { text, is_defined: decision.is_allowed })
+    }
+}
+
+// === impl Case ===
+
+impl Case<'_> {
+    fn decide(self, is_explained: bool) -> Result<(Decision, Option<RuleTrace>), String> {
+        let Self { modules, data, rule, input, instant } = self;
+        let library = Library::compile(modules, &with_calls(data)).map_err(|errors| errors.to_string())?;
+        if !library.has(rule) {
+            return Err(format!(
+                "no rule `{rule}`: name the one that decides with `--decision`, and where it is with `--data` or `--bundle`",
+            ));
         }
-        at_moment(self.time.or(timestamp), |moment| {
-            let outcome = library.decide(&self.decision, &input, moment, BUDGET);
-            let trace = if self.explain {
-                let insight = Insight::new(&modules).map_err(|errors| errors.to_string())?;
-                library.explain(&insight, &self.decision, &input, moment)
+        at_moment(instant, |moment| {
+            let outcome = library.decide(rule, input, moment, BUDGET);
+            let trace = if is_explained {
+                let insight = Insight::new(modules).map_err(|errors| errors.to_string())?;
+                library.explain(&insight, rule, input, moment)
             } else {
                 None
             };
-            let decision = Decision::of(&outcome);
-            let text = match self.format() {
-                Format::Json => decision.json(trace.as_ref()),
-                Format::Raw | Format::Values | Format::Bindings => format!("{}\n", decision.is_allowed),
-                Format::Pretty => decision.pretty(trace.as_ref()),
-            };
-            Ok(Answer { text, is_defined: decision.is_allowed })
+            Ok((Decision::of(&outcome), trace))
         })
     }
 }

@@ -18,6 +18,7 @@ use hexr_authz_core::{
     timestamp::Timestamp,
 };
 
+pub(crate) use self::decision::explained;
 use super::{DEFAULT_DECISION, instant, rule_path};
 use crate::output::{say, tell};
 
@@ -149,13 +150,17 @@ impl Eval {
     }
 
     fn input(&self) -> Result<(Input, Option<Timestamp>), String> {
-        let Some(text) = self.input_text()? else { return Ok((Input::none(), None)) };
-        let input = Input::from_json(&text).map_err(|error| format!("the input is not JSON: {error}"))?;
-        let timestamp = serde_json::from_str(&text)
-            .ok()
-            .and_then(|input: serde_json::Value| Timestamp::from_rfc3339(input.get("timestamp")?.as_str()?));
-        Ok((input, timestamp))
+        self.input_text()?.map_or_else(|| Ok((Input::none(), None)), |text| read_input(&text))
     }
+}
+
+/// An input in JSON, with the instant that it names.
+fn read_input(text: &str) -> Result<(Input, Option<Timestamp>), String> {
+    let input = Input::from_json(text).map_err(|error| format!("the input is not JSON: {error}"))?;
+    let timestamp = serde_json::from_str(text)
+        .ok()
+        .and_then(|input: serde_json::Value| Timestamp::from_rfc3339(input.get("timestamp")?.as_str()?));
+    Ok((input, timestamp))
 }
 
 fn read_stdin() -> Result<String, String> {

@@ -11,8 +11,9 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
+use base64ct::{Base64, Encoding as _};
 use hexr_authz_core::delivery::Digest;
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -67,6 +68,7 @@ pub(super) enum Caller {
 
 /// Open to everyone, for probes.
 const HEALTH: &str = "/health";
+const BASIC: &str = "Basic realm=\"hexr-authz\", charset=\"UTF-8\"";
 
 // === impl AuthenticationFlags ===
 
@@ -99,7 +101,7 @@ impl Gate {
         let is_known = match self {
             Self::Open => true,
             Self::Certificate => request.extensions().get::<Peer>().is_some_and(|peer| peer.has_certificate),
-            Self::Token(tokens) => bearer(request.headers()).is_some_and(|token| tokens.has(token)),
+            Self::Token(tokens) => token(request.headers()).is_some_and(|token| tokens.has(&token)),
         };
         if is_known { Caller::Known } else { Caller::Unknown }
     }
@@ -133,7 +135,9 @@ impl Tokens {
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
     let caller = gate.caller(&request);
     if caller == Caller::Unknown && request.uri().path() != HEALTH {
-        let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+        // By the second a browser asks its user.
+        let challenge =
+            AppendHeaders([(header::WWW_AUTHENTICATE, "Bearer"), (header::WWW_AUTHENTICATE, BASIC)]);
         return match &*gate {
             Gate::Token(_) => (StatusCode::UNAUTHORIZED, challenge, "a token is needed\n").into_response(),
             Gate::Open | Gate::Certificate => {
@@ -145,9 +149,15 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, n
     next.run(request).await
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().as_bytes())
+/// The token of `Authorization: Bearer`, or the password of `Authorization: Basic`, whoever the user says to be.
+fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, shown) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(shown.trim().as_bytes().to_vec());
+    }
+    let pair = Base64::decode_vec(shown.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    pair.get(colon + 1..).map(<[u8]>::to_vec)
 }
 
 fn read(path: &Path) -> Result<Vec<Digest>, String> {

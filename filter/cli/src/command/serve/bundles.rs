@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::body::Bytes;
-use hexr_authz_core::{bundle::Subject, policy::SlowPart};
+use hexr_authz_core::{
+    bundle::Subject,
+    policy::{RulePath, SlowPart},
+};
 use tokio::sync::Notify;
 
 use super::{
@@ -105,6 +108,14 @@ impl BundleState {
         match &self.subject {
             Subject::Platform(_) => &self.name,
             Subject::Tenant(_) => metrics::TENANTS,
+        }
+    }
+
+    /// The rule that decides.
+    pub(super) fn rule(&self) -> RulePath {
+        match &self.subject {
+            Subject::Platform(rule) => rule.clone(),
+            Subject::Tenant(tenant) => RulePath::of_tenant(tenant),
         }
     }
 

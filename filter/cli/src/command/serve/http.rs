@@ -18,6 +18,7 @@ use super::{
     document::{Document, Kind, Reading},
     long_poll::{Asked, Outcome, Stop},
     metrics::{MEDIA_TYPE, Now, TENANTS},
+    page::{self, Page},
     sink::{self, Sink},
     tenants::Tenants,
 };
@@ -29,6 +30,7 @@ pub(super) struct Served {
     pub(super) tenants: Option<Arc<Tenants>>,
     pub(super) terms: Arc<Terms>,
     pub(super) sink: Sink,
+    pub(super) page: Page,
     pub(super) stop: Stop,
 }
 
@@ -38,16 +40,26 @@ const WAITING_TYPE: &str = "application/vnd.openpolicyagent.bundles";
 const UNKNOWN: &str = "unknown";
 
 pub(super) fn router(served: Arc<Served>, gate: Arc<Gate>) -> Router {
+    let told = Router::new()
+        .route("/logs", post(sink::post_logs).get(sink::get_logs))
+        .route("/status", post(sink::post_status).get(sink::get_status))
+        .route("/status/{partition}", post(sink::post_status));
+    // Without authentication, only the name tells a browser that was led here from anybody else.
+    let told = if gate.is_open() {
+        told.layer(middleware::from_fn_with_state(Arc::clone(&served), page::refuse_foreign_names))
+    } else {
+        told
+    };
     Router::new()
         .route("/bundles/{file}", get(bundle))
         .route("/bundles/tenants", get(index))
         .route("/bundles/tenants/{file}", get(tenant))
         .route("/health", get(health))
         .route("/metrics", get(metrics))
-        .route("/logs", post(sink::post_logs).get(sink::get_logs))
-        .route("/status", post(sink::post_status).get(sink::get_status))
-        .route("/status/{partition}", post(sink::post_status))
+        .merge(told)
         .layer(DefaultBodyLimit::max(sink::MAX_BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&served), page::refuse_foreign_posts))
+        .merge(page::router(Arc::clone(&served)))
         .layer(middleware::from_fn_with_state(gate, admit))
         .with_state(served)
 }

@@ -23,13 +23,19 @@ use axum::{
 use flate2::read::GzDecoder;
 use hexr_authz_core::timestamp::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use self::{
     history::{Event, History},
     selection::{Asked, Selection},
     senders::Senders,
 };
-use super::{authentication::Peer, http::Served};
+use super::{
+    authentication::Peer,
+    http::Served,
+    tally::{Decided, Tally},
+};
+use crate::source::now;
 
 /// What is kept of what Envoys tell.
 #[derive(clap::Args, Clone, Debug)]
@@ -46,10 +52,15 @@ pub(super) struct SinkFlags {
 #[derive(Debug)]
 pub(super) struct Sink {
     history: History,
-    /// By the ids of the Envoys, each with when it came.
-    statuses: Mutex<BTreeMap<String, (Instant, Value)>>,
+    tally: Mutex<Tally>,
+    statuses: Mutex<Statuses>,
     senders: Senders,
+    /// Whoever waits for something new.
+    news: watch::Sender<()>,
 }
+
+/// By the ids of the Envoys, each with when it came.
+pub(super) type Statuses = BTreeMap<String, (Instant, Value)>;
 
 /// The largest body, as sent and unpacked.
 pub(super) const MAX_BODY: usize = 16 << 20;
@@ -60,6 +71,8 @@ const MAX_STATUSES: usize = 1_000;
 const MAX_STATUS: usize = 1 << 20;
 /// The longest id of a decision or an Envoy, in bytes.
 const MAX_ID: usize = 256;
+/// So many decisions, the newest, are counted of a history that an earlier run has left.
+const MAX_COUNTED_AGAIN: usize = 100_000;
 
 /// Why something is not taken.
 struct Refused(StatusCode, String);
@@ -73,7 +86,19 @@ impl SinkFlags {
     /// When the file cannot be used.
     pub(super) fn sink(&self) -> Result<Sink, String> {
         let history = History::open(self.history.as_deref(), self.history_events)?;
-        Ok(Sink { history, statuses: Mutex::default(), senders: Senders::default() })
+        let mut tally = Tally::default();
+        for json in history.newest(i64::MIN, MAX_COUNTED_AGAIN, |_| true)? {
+            if let Some(event) = serde_json::from_str(&json).ok().and_then(|event| self::event(event).ok()) {
+                tally.add(&event.decided, now());
+            }
+        }
+        Ok(Sink {
+            history,
+            tally: Mutex::new(tally),
+            statuses: Mutex::default(),
+            senders: Senders::default(),
+            news: watch::Sender::new(()),
+        })
     }
 }
 
@@ -82,7 +107,17 @@ impl SinkFlags {
 impl Sink {
     fn take_logs(&self, headers: &HeaderMap, body: &[u8], sender: IpAddr) -> Result<(), Refused> {
         let events = events(&self.unpacked(headers, body, sender)?)?;
-        self.history.add(&events).map_err(|problem| Refused(StatusCode::INTERNAL_SERVER_ERROR, problem))
+        let new = self
+            .history
+            .add(&events)
+            .map_err(|problem| Refused(StatusCode::INTERNAL_SERVER_ERROR, problem))?;
+        let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in new {
+            tally.add(&event.decided, now());
+        }
+        drop(tally);
+        self.news.send_replace(());
+        Ok(())
     }
 
     fn take_status(&self, headers: &HeaderMap, body: &[u8], sender: IpAddr) -> Result<(), Refused> {
@@ -100,7 +135,32 @@ impl Sink {
             let oldest = statuses.iter().min_by_key(|(_, (came, _))| *came).map(|(id, _)| id.clone());
             oldest.and_then(|id| statuses.remove(&id));
         }
+        drop(statuses);
+        self.news.send_replace(());
         Ok(())
+    }
+
+    /// Tells whenever something has come.
+    pub(super) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// A look at what was counted.
+    pub(super) fn counted<T>(&self, look: impl FnOnce(&Tally) -> T) -> T {
+        look(&self.tally.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A look at the newest status of each Envoy.
+    pub(super) fn statuses<T>(&self, look: impl FnOnce(&Statuses) -> T) -> T {
+        look(&self.statuses.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The event of that instant and id.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn event(&self, nanos: i64, id: &str) -> Result<Option<Value>, String> {
+        Ok(self.history.event(nanos, id)?.and_then(|json| serde_json::from_str(&json).ok()))
     }
 
     /// The body as it was before it was packed.
@@ -138,19 +198,18 @@ impl Sink {
 fn events(text: &[u8]) -> Result<Vec<Event>, Refused> {
     let array: Vec<Value> =
         serde_json::from_slice(text).map_err(|error| bad(format!("not a JSON array of events: {error}")))?;
-    let event = |(at, value): (usize, Value)| {
-        let id = value.get("decision_id").and_then(Value::as_str).filter(|id| id.len() <= MAX_ID);
-        let instant = value.get("timestamp").and_then(Value::as_str).and_then(Timestamp::from_rfc3339);
-        match (id, instant) {
-            (Some(id), Some(instant)) => {
-                let id = id.to_owned();
-                Ok(Event { nanos: instant.unix_nanos(), id, json: value.to_string() })
-            }
-            (None, _) => Err(bad(format!("event {at} has no `decision_id` of at most {MAX_ID} bytes"))),
-            (_, None) => Err(bad(format!("event {at} has no `timestamp` in RFC 3339"))),
-        }
-    };
-    array.into_iter().enumerate().map(event).collect()
+    let events = array.into_iter().enumerate();
+    events.map(|(at, value)| event(value).map_err(|lack| bad(format!("event {at} has no {lack}")))).collect()
+}
+
+/// The event, or what it lacks.
+fn event(value: Value) -> Result<Event, String> {
+    let id = value.get("decision_id").and_then(Value::as_str).filter(|id| id.len() <= MAX_ID);
+    let id = id.ok_or_else(|| format!("`decision_id` of at most {MAX_ID} bytes"))?.to_owned();
+    let instant = value.get("timestamp").and_then(Value::as_str).and_then(Timestamp::from_rfc3339);
+    let instant = instant.ok_or("`timestamp` in RFC 3339")?;
+    let decided = Decided::of(instant, &id, &value);
+    Ok(Event { nanos: instant.unix_nanos(), id, json: value.to_string(), decided })
 }
 
 fn bad(problem: String) -> Refused {
@@ -201,8 +260,8 @@ pub(super) async fn get_logs(State(served): State<Arc<Served>>, Query(asked): Qu
 
 /// `GET /status`: the newest event of each Envoy.
 pub(super) async fn get_status(State(served): State<Arc<Served>>) -> Response {
-    let statuses = served.sink.statuses.lock().unwrap_or_else(PoisonError::into_inner);
-    Json(Value::Array(statuses.values().map(|(_, status)| status.clone()).collect())).into_response()
+    let all = |statuses: &Statuses| statuses.values().map(|(_, status)| status.clone()).collect();
+    Json(Value::Array(served.sink.statuses(all))).into_response()
 }
 
 fn answer<T: IntoResponse>(done: Result<Result<T, Refused>, tokio::task::JoinError>) -> Response {
