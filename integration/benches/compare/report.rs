@@ -98,7 +98,7 @@ impl Report {
                     _ => "MISSED",
                 };
                 text.push_str(&format!(
-                    "{}: {} adds {} times what `{}` adds, of at most {most}: {verdict}\n",
+                    "{}: {} adds {} times what is added by {}; at most {most}: {verdict}\n",
                     setting.name(),
                     ours.name(),
                     figure(ratio),

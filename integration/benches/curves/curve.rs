@@ -79,7 +79,7 @@ impl Curve {
         }
     }
 
-    /// Where calls are counted they have to come in time.
+    /// So many requests; where calls are counted they have to come in time.
     pub(crate) fn load(self, requests: usize) -> Load {
         if self == Self::Calls {
             return Load::Paced(CALLS_IN_A_SECOND, Duration::from_millis(requests as u64));
@@ -96,7 +96,8 @@ impl Curve {
                 Subject::ours_with(1, &module, |config| set(config, "/policy", "data", grants(size))).await?
             }
             Self::Agents => {
-                let log = json!({"window_seconds": 3_600, "agent_calls": 100_000});
+                let bytes = 64 << 20;
+                let log = json!({"window_seconds": 3_600, "agent_calls": 100_000, "tenant_bytes": bytes});
                 let subject =
                     Subject::ours_with(1, &limited(3_600), |config| set(config, "", "audit_log", log))
                         .await?;

@@ -90,6 +90,7 @@ fn draw(area: &Area<'_>, panel: &Panel, highest: f64) -> Result<()> {
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(WHITE)
         .x_labels(panel.points.len())
         .y_labels(5)
         .x_label_formatter(&label)
