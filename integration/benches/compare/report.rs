@@ -81,7 +81,7 @@ impl Report {
             ]);
         }
         for variant in &self.lacking {
-            lines.push(vec![variant.name().to_owned(), "not on this machine".to_owned()]);
+            lines.push(vec![format!("{}: not on this machine", variant.name())]);
         }
         table(&lines)
     }
