@@ -87,6 +87,15 @@ impl<T> Slices<T> {
             Poll::Pending => None,
         }
     }
+
+    /// Does all that is left in one go.
+    pub fn finish(mut self) -> T {
+        loop {
+            if let Some(result) = self.run() {
+                return result;
+            }
+        }
+    }
 }
 
 impl<T> std::fmt::Debug for Slices<T> {

@@ -7,7 +7,7 @@ use crate::{
     audit_log::AuditLog,
     authorizer::ActivePolicy,
     bundle::{Bundle, BundleLimits, BundleSet, Subject, Verification},
-    pace::Pace,
+    pace::{Pace, Slices},
     policy::Budget,
     timestamp::Timestamp,
 };
@@ -73,11 +73,13 @@ pub enum LoadError {
     Refused(String),
 }
 
-/// Loads the bundles of one policy.
-///
-/// # Errors
-/// Why that is no policy.
-pub async fn load(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) -> Result<Loaded, LoadError> {
+/// Loads the bundles of one policy, or finds out why they are none.
+pub fn load(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) -> Slices<Result<Loaded, LoadError>> {
+    // Made here, so that all that compiles policies is in the module once, whoever loads one.
+    Slices::of(loading(parts, terms, now, pace))
+}
+
+async fn loading(parts: Vec<Part>, terms: Terms, now: Timestamp, pace: Pace) -> Result<Loaded, LoadError> {
     let several = parts.len() > 1;
     let mut bundles = Vec::new();
     let mut problems = Vec::new();

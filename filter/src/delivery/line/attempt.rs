@@ -2,11 +2,8 @@
 
 use std::rc::Rc;
 
-use hexr_authz_core::{
-    delivery::{
-        ActiveRecord, Attempt, Content, Digest, Held, LoadError, Loaded, Origin, Part, Quarantine, Slot, load,
-    },
-    pace::Slices,
+use hexr_authz_core::delivery::{
+    ActiveRecord, Attempt, Content, Digest, Held, LoadError, Loaded, Origin, Part, Quarantine, Slot, load,
 };
 
 use super::{Line, Loading, Purpose, shared_data};
@@ -25,7 +22,7 @@ impl Line {
         let now = host::now().map_err(|_| "there is no clock".to_owned());
         match parts.and_then(|parts| Ok((parts, now?))) {
             Ok((parts, now)) => {
-                let work = Slices::of(load(parts, self.terms.clone(), now, slice.pace()));
+                let work = load(parts, self.terms.clone(), now, slice.pace());
                 self.loading = Some(Loading { work, purpose: Purpose::Try { attempt, digest } });
             }
             Err(problem) => self.refuse(&attempt, &problem),

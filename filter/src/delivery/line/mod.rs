@@ -16,7 +16,7 @@ use hexr_authz_core::{
         ActiveRecord, Arrival, Assembly, Attempt, Content, DeliveryKeys, Digest, Fetched, LoadError, Loaded,
         Pending, PolicyKeys, Terms, load,
     },
-    pace::{Pace, Slices, finish},
+    pace::{Pace, Slices},
     status::Problem,
     tenant::TenantKey,
     timestamp::Timestamp,
@@ -212,7 +212,7 @@ impl Line {
     /// Takes up what is active, in one go.
     pub(super) fn catch_up(&mut self, worker: &Worker) {
         if let Some((record, cas, parts)) = self.newer(worker) {
-            let loaded = finish(load(parts, self.terms.clone(), EPOCH, Pace::unhurried()));
+            let loaded = load(parts, self.terms.clone(), EPOCH, Pace::unhurried()).finish();
             self.followed(record, cas, loaded, worker);
         }
     }
@@ -223,7 +223,7 @@ impl Line {
             return;
         }
         let Some((record, cas, parts)) = self.newer(worker) else { return };
-        let work = Slices::of(load(parts, self.terms.clone(), EPOCH, slice.pace()));
+        let work = load(parts, self.terms.clone(), EPOCH, slice.pace());
         self.loading = Some(Loading { work, purpose: Purpose::Follow { record, cas } });
     }
 

@@ -1,12 +1,14 @@
-//! The generated table, read where it lies: nothing is parsed at start or copied to the heap.
+//! The generated table, unpacked once and read where it lies: nothing of it is parsed.
 //!
 //! `filter/core/catalog/table.py` writes it and says what stands where. Everything is looked up with checks, so that a
 //! broken table knows nothing rather than something wrong.
 
-use std::ops::Range;
+use std::{io::Read, ops::Range, sync::OnceLock};
 
-/// The table that `filter/core/catalog/generate.py` makes.
-static BYTES: &[u8] = include_bytes!("../../../catalog/catalog.bin");
+use flate2::read::ZlibDecoder;
+
+/// The table that `filter/core/catalog/generate.py` makes, as `build.rs` packs it.
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin.z"));
 
 const MAGIC: &[u8] = b"HXC1";
 const HEAD: usize = 16;
@@ -82,19 +84,32 @@ pub(super) struct Name {
     length: usize,
 }
 
+/// The table's bytes; none if they are broken, and then nothing is known.
+fn unpacked() -> &'static [u8] {
+    static UNPACKED: OnceLock<Vec<u8>> = OnceLock::new();
+    UNPACKED.get_or_init(|| {
+        let mut bytes = Vec::new();
+        match ZlibDecoder::new(PACKED).read_to_end(&mut bytes) {
+            Ok(_) => bytes,
+            Err(_) => Vec::new(),
+        }
+    })
+}
+
 // === impl Table ===
 
 impl Table {
     /// The table that is built in.
     pub(in crate::catalog) fn builtin() -> Self {
+        let bytes = unpacked();
         let section = |number: usize| {
-            let at = |number: usize| u32_at(BYTES, HEAD + 4 * number);
-            at(number).zip(at(number + 1)).and_then(|(from, to)| BYTES.get(from..to)).unwrap_or_default()
+            let at = |number: usize| u32_at(bytes, HEAD + 4 * number);
+            at(number).zip(at(number + 1)).and_then(|(from, to)| bytes.get(from..to)).unwrap_or_default()
         };
-        let is_ours = BYTES.starts_with(MAGIC);
+        let is_ours = bytes.starts_with(MAGIC);
         let table = Self {
-            root: u32_at(BYTES, 4).filter(|_| is_ours).unwrap_or_default(),
-            significant: u32_at(BYTES, 8).and_then(|count| u16::try_from(count).ok()).unwrap_or_default(),
+            root: u32_at(bytes, 4).filter(|_| is_ours).unwrap_or_default(),
+            significant: u32_at(bytes, 8).and_then(|count| u16::try_from(count).ok()).unwrap_or_default(),
             text_offsets: section(0),
             texts: std::str::from_utf8(section(1)).unwrap_or_default(),
             text_index: section(2),

@@ -1,14 +1,13 @@
 //! Instants and the calendar of a place.
 
-use chrono::{DateTime, Offset, TimeZone};
-use chrono_tz::{OffsetName, Tz};
+use super::place::Place;
 
 /// An instant as a place shows it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Moment {
     pub(super) unix: i64,
     pub(super) nanosecond: i64,
-    pub(super) place: Tz,
+    pub(super) place: Place,
 }
 
 /// A date and a time of day.
@@ -27,60 +26,51 @@ pub(super) const SECONDS_PER_DAY: i64 = 86_400;
 // === impl Moment ===
 
 impl Moment {
-    pub(super) fn of_nanoseconds(nanoseconds: i64, place: Tz) -> Self {
+    pub(super) fn of_nanoseconds(nanoseconds: i64, place: Place) -> Self {
         let unix = nanoseconds.div_euclid(1_000_000_000);
         Self { unix, nanosecond: nanoseconds.rem_euclid(1_000_000_000), place }
     }
 
     /// Nanoseconds since 1970, if they fit.
-    pub(super) fn nanoseconds(self) -> Option<i64> {
+    pub(super) fn nanoseconds(&self) -> Option<i64> {
         i64::try_from(i128::from(self.unix) * 1_000_000_000 + i128::from(self.nanosecond)).ok()
     }
 
     /// Seconds east of Greenwich, and the name of the zone.
-    pub(super) fn zone(self) -> (i64, String) {
-        let Some(utc) = DateTime::from_timestamp(self.unix, 0) else { return (0, "UTC".to_owned()) };
-        let offset = self.place.offset_from_utc_datetime(&utc.naive_utc());
-        let seconds = i64::from(offset.fix().local_minus_utc());
-        let name = offset.abbreviation().map_or_else(|| unnamed(seconds), str::to_owned);
-        (seconds, name)
+    pub(super) fn zone(&self) -> (i64, String) {
+        self.place.zone_at(self.unix)
     }
 
-    pub(super) fn civil(self) -> Civil {
-        let local = self.unix + self.zone().0;
+    pub(super) fn civil(&self) -> Civil {
+        let local = self.local();
         let (days, seconds) = (local.div_euclid(SECONDS_PER_DAY), local.rem_euclid(SECONDS_PER_DAY));
         let (year, month, day) = date_of(days);
         Civil { year, month, day, hour: seconds / 3_600, minute: seconds / 60 % 60, second: seconds % 60 }
     }
 
-    pub(super) fn weekday(self) -> usize {
+    pub(super) fn weekday(&self) -> usize {
         // 1970 began on a Thursday.
-        let days = (self.unix + self.zone().0).div_euclid(SECONDS_PER_DAY);
+        let days = self.local().div_euclid(SECONDS_PER_DAY);
         usize::try_from((days + 4).rem_euclid(7)).unwrap_or(0)
     }
 
     /// The instant at which a place shows a date and time; what is beyond a month or a day flows over.
-    pub(super) fn at(civil: Civil, nanosecond: i64, place: Tz) -> Self {
+    pub(super) fn at(civil: Civil, nanosecond: i64, place: Place) -> Self {
         let months = civil.month - 1;
         let (year, month) = (civil.year + months.div_euclid(12), months.rem_euclid(12) + 1);
         let days = days_before(year, month) + civil.day - 1;
         let local = days * SECONDS_PER_DAY + civil.hour * 3_600 + civil.minute * 60 + civil.second;
-        let zone = |unix| Self { unix, nanosecond, place }.zone().0;
         // As Go does: the offset of the local time taken for an instant leads to the instant.
-        let offset = match zone(local) {
+        let offset = match place.offset_at(local) {
             0 => 0,
-            offset => zone(local - offset),
+            offset => place.offset_at(local - offset),
         };
         Self { unix: local - offset, nanosecond, place }
     }
-}
 
-/// Zones without a name of their own are called by their hours, and minutes if there are some.
-fn unnamed(offset: i64) -> String {
-    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
-    match minutes % 60 {
-        0 => format!("{sign}{:02}", minutes / 60),
-        rest => format!("{sign}{:02}{rest:02}", minutes / 60),
+    /// The time that clocks show there, in seconds, as if it were that of Greenwich.
+    fn local(&self) -> i64 {
+        self.unix + self.place.offset_at(self.unix)
     }
 }
 

@@ -25,6 +25,7 @@ mod net;
 mod number;
 mod objects;
 mod operand;
+mod place;
 pub(super) mod print;
 mod printable;
 mod random;

@@ -1,14 +1,12 @@
 //! Time.
 
-use std::str::FromStr;
-
-use chrono_tz::Tz;
 use regorus::Value;
 
 use super::calendar::{Civil, Moment, days_in};
 use super::duration::parse_duration;
 use super::number::Numeric;
 use super::operand::{integer, mismatch, number, operands, text};
+use super::place::Place;
 use super::time_layout::{DAYS, format, parse};
 use super::{Builtin, Dependence, Failure, Outcome, Surroundings};
 
@@ -56,7 +54,7 @@ fn now_ns(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     Ok(Value::from(surroundings.now_ns))
 }
 
-fn nanoseconds(moment: Moment) -> Outcome {
+fn nanoseconds(moment: &Moment) -> Outcome {
     let nanoseconds = moment.nanoseconds();
     nanoseconds.map(Value::from).ok_or_else(|| Failure::undefined("time outside of valid range"))
 }
@@ -66,7 +64,7 @@ fn parse_ns(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let (name, value) = (text(name, 1)?, text(value, 2)?);
     surroundings.work.spend_on_new_text((name.len() + value.len()) * 4)?;
     let moment = parse(layout(name), value);
-    nanoseconds(moment.ok_or_else(|| Failure::undefined(format!("cannot parse `{value}` as `{name}`")))?)
+    nanoseconds(&moment.ok_or_else(|| Failure::undefined(format!("cannot parse `{value}` as `{name}`")))?)
 }
 
 fn parse_rfc3339_ns(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
@@ -74,7 +72,7 @@ fn parse_rfc3339_ns(surroundings: &mut Surroundings, arguments: &[Value]) -> Out
     let value = text(value, 1)?;
     surroundings.work.spend_on_new_text(value.len() * 4)?;
     let moment = parse(RFC3339, value);
-    nanoseconds(moment.ok_or_else(|| Failure::undefined(format!("cannot parse `{value}` as RFC 3339")))?)
+    nanoseconds(&moment.ok_or_else(|| Failure::undefined(format!("cannot parse `{value}` as RFC 3339")))?)
 }
 
 fn parse_duration_ns(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
@@ -105,9 +103,9 @@ fn moment<'v>(surroundings: &mut Surroundings, value: &'v Value) -> Result<(Mome
         | Value::Undefined => return Err(wrong()),
     };
     let place = match place {
-        "" | "UTC" => Tz::UTC,
+        "" | "UTC" => Place::UTC,
         "Local" => return Err(Failure::fatal("`Local` is no time zone that is known here")),
-        name => Tz::from_str(name).map_err(|_| Failure::undefined(format!("unknown time zone {name}")))?,
+        name => Place::named(name).ok_or_else(|| Failure::undefined(format!("unknown time zone {name}")))?,
     };
     let nanoseconds = match number(time, 1)? {
         Numeric::Integer(integer) => Some(integer),
@@ -116,13 +114,13 @@ fn moment<'v>(surroundings: &mut Surroundings, value: &'v Value) -> Result<(Mome
     };
     let nanoseconds = nanoseconds.ok_or_else(|| Failure::undefined("timestamp too big"))?;
     let moment = Moment::of_nanoseconds(nanoseconds, place);
-    known(moment)?;
+    known(&moment)?;
     Ok((moment, layout))
 }
 
 /// Before 1970 databases of time zones differ, and from 2100 on the one here knows no summer time.
-fn known(moment: Moment) -> Result<(), Failure> {
-    if moment.place == Tz::UTC || (0..YEAR_2100).contains(&moment.unix) {
+fn known(moment: &Moment) -> Result<(), Failure> {
+    if moment.place == Place::UTC || (0..YEAR_2100).contains(&moment.unix) {
         Ok(())
     } else {
         Err(Failure::fatal("what a place shows before 1970 or after 2099 is not known here"))
@@ -134,7 +132,7 @@ fn time_format(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome 
     let (moment, name) = moment(surroundings, value)?;
     surroundings.work.spend_on_new_text(64 + name.len() * 10)?;
     let layout = if name.is_empty() { RFC3339_NANO } else { layout(name) };
-    Ok(Value::from(format(moment, layout)))
+    Ok(Value::from(format(&moment, layout)))
 }
 
 fn integers(integers: impl IntoIterator<Item = i64>) -> Value {
@@ -171,8 +169,8 @@ fn add_date(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let civil =
         Civil { year: civil.year + years, month: civil.month + months, day: civil.day + days, ..civil };
     let result = Moment::at(civil, moment.nanosecond, moment.place);
-    let nanoseconds = nanoseconds(result)?;
-    known(result)?;
+    let nanoseconds = nanoseconds(&result)?;
+    known(&result)?;
     Ok(nanoseconds)
 }
 
@@ -180,8 +178,8 @@ fn add_date(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
 fn diff(surroundings: &mut Surroundings, arguments: &[Value]) -> Outcome {
     let [left, right] = operands(arguments)?;
     let (left, right) = (moment(surroundings, left)?.0, moment(surroundings, right)?.0);
-    let right = Moment { place: left.place, ..right };
-    known(right)?;
+    let right = Moment { place: left.place.clone(), ..right };
+    known(&right)?;
     let is_later = (left.unix, left.nanosecond) > (right.unix, right.nanosecond);
     let (from, to) = if is_later { (right, left) } else { (left, right) };
     let (from, to) = (from.civil(), to.civil());

@@ -11,7 +11,7 @@ pub(super) const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Writes an instant as its place shows it.
-pub(super) fn format(moment: Moment, layout: &str) -> String {
+pub(super) fn format(moment: &Moment, layout: &str) -> String {
     let civil = moment.civil();
     let (offset, zone_name) = moment.zone();
     let mut out = Vec::new();

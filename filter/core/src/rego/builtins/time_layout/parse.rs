@@ -1,12 +1,13 @@
 //! Reads an instant by a layout.
 
-use chrono_tz::Tz;
-
 use super::{
     DAYS,
     element::{Element, MONTHS, next},
 };
-use crate::rego::builtins::calendar::{Civil, Moment, days_before, days_in};
+use crate::rego::builtins::{
+    calendar::{Civil, Moment, days_before, days_in},
+    place::Place,
+};
 
 impl Read {
     /// Reads an element, and returns what follows it.
@@ -159,7 +160,7 @@ impl Read {
         }
         let civil =
             Civil { year: self.year, month, day, hour: self.hour, minute: self.minute, second: self.second };
-        let moment = Moment::at(civil, self.nanosecond, Tz::UTC);
+        let moment = Moment::at(civil, self.nanosecond, Place::UTC);
         // A name alone does not move the clock, and Go keeps -1 for no offset.
         let offset = self.offset.filter(|offset| !self.is_utc && *offset != -1).unwrap_or(0);
         Some(Moment { unix: moment.unix - offset, ..moment })
