@@ -42,15 +42,12 @@ fn fault(error: HostError) -> LedgerFault {
 // === impl Upkeep ===
 
 impl Upkeep {
-    /// Makes the keys of the log. Envoy cannot create one if it is absent, but configures one VM alone before all others:
-    /// where two could race for a key it is there.
+    /// Makes the keys of the log, unless another VM has.
     pub(crate) fn new(log: AuditLog) -> Result<Self, HostError> {
         let seeded = log.seeded_key();
-        if is_absent(&seeded) {
-            for key in log.keys().filter(|key| is_absent(key)) {
-                host::set_shared_data(&key, &[], None)?;
-            }
-            host::set_shared_data(&seeded, &[], None)?;
+        if host::is_absent(&seeded) {
+            host::seed_shared_data(log.keys())?;
+            host::seed_shared_data([seeded])?;
         }
         let mut anywhere = [0; 16];
         host::fill_random(&mut anywhere)?;
@@ -63,8 +60,4 @@ impl Upkeep {
         // A shard that cannot be read is reported by the decision that needs it.
         let _ = self.sweep.turn(&self.log, &SharedData);
     }
-}
-
-fn is_absent(key: &str) -> bool {
-    matches!(host::shared_data(key), Err(HostError::NotFound))
 }

@@ -11,6 +11,7 @@ use hexr_authz_core::{
 };
 
 use crate::{
+    answer::Answer,
     host::{self, HostError},
     metrics::LogMetrics,
     post::{self, Complaints},
@@ -54,7 +55,7 @@ pub(crate) fn status(metrics: LogMetrics) -> LogStatus {
 
 impl Uploads {
     pub(crate) fn new(metrics: LogMetrics) -> Result<Self, HostError> {
-        host::seed_shared_data(&[HOLDERS_KEY])?;
+        host::seed_shared_data([HOLDERS_KEY])?;
         let mut random = [0; 16];
         host::fill_random(&mut random)?;
         Ok(Self {
@@ -76,14 +77,13 @@ impl Uploads {
         self.count(worker);
     }
 
-    /// Whether an answer under `token` is to an upload; then it is taken.
-    pub(crate) fn on_response(&mut self, token: u32, num_headers: usize, worker: &Worker) -> bool {
+    /// Whether an answer is to an upload; then it is taken.
+    pub(crate) fn on_response(&mut self, answer: Answer, worker: &Worker) -> bool {
         let Some(mut log) = worker.log() else { return false };
-        if !log.outbox().expects(token) {
+        if !log.outbox().expects(answer.token) {
             return false;
         }
-        let Ok(now) = host::now() else { return true };
-        let taken = post::answer(num_headers);
+        let (now, taken) = (answer.came, answer.taken());
         match &taken {
             Ok(()) => log.succeeded(now, post::random()),
             Err(error) if error.http_code().is_some_and(|code| NEVER_TAKEN.contains(&code)) => {

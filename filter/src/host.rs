@@ -161,13 +161,18 @@ fn checked(status: u32) -> Result<(), HostError> {
 
 /// Makes keys for compare-and-swap. Envoy cannot create one if it is absent, but configures one VM alone before all others,
 /// so that they are there when two could race for them.
-pub(crate) fn seed_shared_data(keys: &[&str]) -> Result<(), HostError> {
+pub(crate) fn seed_shared_data(keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<(), HostError> {
     for key in keys {
-        if matches!(shared_data(key), Err(HostError::NotFound)) {
-            set_shared_data(key, &[], None)?;
+        if is_absent(key.as_ref()) {
+            set_shared_data(key.as_ref(), &[], None)?;
         }
     }
     Ok(())
+}
+
+/// Whether no VM has set this key of the shared data yet.
+pub(crate) fn is_absent(key: &str) -> bool {
+    matches!(shared_data(key), Err(HostError::NotFound))
 }
 
 /// Calls a function that hands over memory which it had this module allocate.

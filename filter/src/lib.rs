@@ -4,6 +4,7 @@
 //! that rate limits count: [`audit_log`]. What is told of decisions: [`decision_log`].
 //! Everything that touches Envoy goes through [`host`].
 
+mod answer;
 mod audit_log;
 mod body;
 mod clock;

@@ -5,7 +5,7 @@ use hexr_authz_core::{
     timestamp::Timestamp,
 };
 
-use crate::host::{self, HeaderMap, Level};
+use crate::host::{self, Level};
 
 /// What a server does not take, told in the log once for each cause.
 #[derive(Debug)]
@@ -59,23 +59,6 @@ pub(crate) fn send(
         }
         Err(_) => Err(FetchError::NotSent(outbox.cluster().to_owned())),
     }
-}
-
-/// Whether the answer that has come says that it was taken.
-pub(crate) fn answer(num_headers: usize) -> Result<(), FetchError> {
-    match headers(num_headers)?.iter().find(|(name, _)| *name == b":status") {
-        Some((_, [b'2', _, _])) => Ok(()),
-        Some((_, status)) => Err(FetchError::Status(String::from_utf8_lossy(status).into_owned())),
-        None => Err(FetchError::NoAnswer),
-    }
-}
-
-/// The headers of the answer that has come. Without any there is no answer, and asking for them is an error.
-pub(crate) fn headers(num_headers: usize) -> Result<HeaderMap, FetchError> {
-    if num_headers == 0 {
-        return Ok(HeaderMap::empty());
-    }
-    host::call_response_headers().map_err(|_| FetchError::Unreadable)
 }
 
 /// What delays are drawn by.

@@ -9,6 +9,7 @@ use proxy_wasm::{
 };
 
 use crate::{
+    answer::Answer,
     audit_log::Upkeep,
     decision_log::{self, Uploads},
     delivery::{Delivery, PAUSE},
@@ -53,15 +54,16 @@ impl Context for Root {
         body_size: usize,
         _num_trailers: usize,
     ) {
-        let Some(configured) = &mut self.configured else { return };
+        let (Some(configured), Ok(came)) = (&mut self.configured, host::now()) else { return };
+        let answer = Answer { token, came, num_headers, body_size };
         let Configured { worker, delivery, uploads, ticks, metrics, .. } = configured;
         if let Some(uploads) = uploads
-            && uploads.on_response(token, num_headers, worker)
+            && uploads.on_response(answer, worker)
         {
             return configured.end_if_done();
         }
         if let Some(delivery) = delivery {
-            metrics.time(|| delivery.on_response(token, num_headers, body_size, worker));
+            metrics.time(|| delivery.on_response(answer, worker));
             ticks.adapt(delivery.is_busy());
         }
     }
@@ -209,7 +211,7 @@ fn configure() -> Result<Configured, Vec<String>> {
 /// The id of this Envoy, under which it tells of itself. Envoy configures one VM alone before all others, so that there is
 /// one id.
 fn envoy_id() -> Result<String, HostError> {
-    if matches!(host::shared_data(ID_KEY), Err(HostError::NotFound)) {
+    if host::is_absent(ID_KEY) {
         let mut random = [0; 16];
         host::fill_random(&mut random)?;
         host::set_shared_data(ID_KEY, DecisionId::from_random(random).as_str().as_bytes(), None)?;

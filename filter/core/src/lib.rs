@@ -24,6 +24,7 @@ pub mod identity;
 )]
 pub mod lint;
 pub mod pace;
+mod packed;
 pub mod policy;
 #[expect(
     clippy::wildcard_enum_match_arm,

@@ -51,6 +51,15 @@ pub(crate) struct NormalPath<'a> {
     has_empty_segments: bool,
 }
 
+/// A segment of a path up to its first `;`, at which some servers cut it before they resolve it.
+#[derive(Debug, Default)]
+struct Segment {
+    length: usize,
+    /// How many bytes of it are dots.
+    dots: usize,
+    is_cut: bool,
+}
+
 /// Headers by which a caller can ask a server for another method than the one in the request line.
 pub(crate) const METHOD_OVERRIDES: [&str; 3] =
     ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -67,6 +76,9 @@ const TOLD: [&str; 7] = [
     "x-amz-copy-source",
 ];
 
+/// More headers than most requests have.
+const MOST_AT_ONCE: usize = 64;
+
 /// All names that begin so are the filter's: the credential exchange trusts them.
 const RESERVED_PREFIX: &[u8] = b"x-hexr-";
 
@@ -79,7 +91,7 @@ impl<'a> Request<'a> {
     /// [`Denial::AmbiguousRequest`] with what is wrong.
     pub fn parse(headers: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, Denial> {
         let (mut method, mut authority, mut path) = (None, None, None);
-        let (mut reserved_headers, mut others) = (Vec::new(), Vec::with_capacity(headers.size_hint().0));
+        let (mut reserved_headers, mut others) = (Vec::new(), Vec::with_capacity(most_of(&headers)));
         let mut told = Told::default();
         for (name, value) in headers {
             let slot = match name {
@@ -111,7 +123,7 @@ impl<'a> Request<'a> {
         let authority = text(authority.ok_or_else(|| ambiguous("it has no authority"))?, "the authority")?;
         let target = text(path.ok_or_else(|| ambiguous("it has no path"))?, "the path")?;
         let (host, port) = host_and_port(authority)?;
-        let (raw_path, query) = target.split_once('?').unwrap_or((target, ""));
+        let (raw_path, query) = cut(target, b'?').unwrap_or((target, ""));
         if !query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err(ambiguous("the query has bytes that must be escaped"));
         }
@@ -219,7 +231,7 @@ impl<'a> Told<'a> {
                     return Err(ambiguous("a header asks for another method"));
                 }
                 let other_spelling =
-                    name.contains(&b'_') && TOLD.iter().any(|told| same_header(name, told.as_bytes()));
+                    TOLD.iter().any(|told| same_header(name, told.as_bytes())) && name.contains(&b'_');
                 return if other_spelling {
                     Err(ambiguous("a header has an underscore in its name that some servers read as a dash"))
                 } else {
@@ -264,9 +276,24 @@ fn ambiguous(what: impl Into<String>) -> Denial {
     Denial::AmbiguousRequest(what.into())
 }
 
+/// How many headers there can be, so that a list of them is made once.
+fn most_of<'a>(headers: &impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+    let (least, most) = headers.size_hint();
+    most.unwrap_or(least).min(MOST_AT_ONCE)
+}
+
+/// The texts before and behind the first such byte, which is ASCII.
+///
+/// What is read here is read of every request, byte by byte and once, because in WebAssembly the library's searchers cost
+/// more than what they search.
+pub(crate) fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.bytes().position(|byte| byte == at)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
 /// Splits an authority strictly: no user, no list, no brackets, nothing that servers read in different ways.
 fn host_and_port(authority: &str) -> Result<(Cow<'_, str>, Option<u16>), Denial> {
-    let (host, port) = match authority.split_once(':') {
+    let (host, port) = match cut(authority, b':') {
         Some((host, port)) => {
             let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
             let port = port.parse().ok().filter(|_| digits);
@@ -275,15 +302,21 @@ fn host_and_port(authority: &str) -> Result<(Cow<'_, str>, Option<u16>), Denial>
         None => (authority, None),
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    if host.is_empty() || !host.bytes().all(allowed) || host.split('.').any(str::is_empty) {
-        return Err(ambiguous("the authority is not a host name"));
+    let not_a_host = || ambiguous("the authority is not a host name");
+    let (mut is_label_empty, mut has_upper_case) = (true, false);
+    for byte in host.bytes() {
+        match byte {
+            b'.' if is_label_empty => return Err(not_a_host()),
+            b'.' => is_label_empty = true,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => is_label_empty = false,
+            b'A'..=b'Z' => (is_label_empty, has_upper_case) = (false, true),
+            _ => return Err(not_a_host()),
+        }
     }
-    let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    };
+    if is_label_empty {
+        return Err(not_a_host());
+    }
+    let host = if has_upper_case { Cow::Owned(host.to_ascii_lowercase()) } else { Cow::Borrowed(host) };
     Ok((host, port))
 }
 
@@ -308,25 +341,45 @@ impl<'a> NormalPath<'a> {
         if !raw.starts_with('/') {
             return Err("the path does not begin with a slash".to_owned());
         }
-        let text = if raw.contains('%') { Cow::Owned(decode(raw)?) } else { Cow::Borrowed(raw) };
-        if let Some(byte) = text.bytes().find(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#'))
-        {
-            return Err(format!("the path contains the byte {byte:#04x}"));
-        }
+        let has_escapes = raw.bytes().any(|byte| byte == b'%');
+        let text = if has_escapes { Cow::Owned(decode(raw)?) } else { Cow::Borrowed(raw) };
         let mut has_empty_segments = false;
-        let mut segments = text.split('/').skip(1).peekable();
-        while let Some(segment) = segments.next() {
-            // Some servers cut a segment at its first `;` before they resolve it.
-            let (name, is_cut) = segment.split_once(';').map_or((segment, false), |(name, _)| (name, true));
-            if name == "." || name == ".." {
-                return Err("the path has a dot segment".to_owned());
+        let mut segment = Segment::default();
+        for byte in text.bytes().skip(1) {
+            match byte {
+                b'/' => {
+                    segment.check()?;
+                    has_empty_segments |= segment.length == 0;
+                    segment = Segment::default();
+                }
+                b';' => segment.is_cut = true,
+                b'\\' | b'#' => return Err(format!("the path contains the byte {byte:#04x}")),
+                _ if !byte.is_ascii_graphic() => {
+                    return Err(format!("the path contains the byte {byte:#04x}"));
+                }
+                _ if segment.is_cut => {}
+                _ => {
+                    segment.length += 1;
+                    segment.dots += usize::from(byte == b'.');
+                }
             }
-            if name.is_empty() && is_cut {
-                return Err(EMPTY_SEGMENT.to_owned());
-            }
-            has_empty_segments |= name.is_empty() && segments.peek().is_some();
         }
+        segment.check()?;
         Ok(Self { text, has_empty_segments })
+    }
+}
+
+// === impl Segment ===
+
+impl Segment {
+    fn check(&self) -> Result<(), String> {
+        if self.dots == self.length && matches!(self.length, 1 | 2) {
+            return Err("the path has a dot segment".to_owned());
+        }
+        if self.length == 0 && self.is_cut {
+            return Err(EMPTY_SEGMENT.to_owned());
+        }
+        Ok(())
     }
 }
 

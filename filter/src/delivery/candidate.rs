@@ -11,6 +11,7 @@ use hexr_authz_core::{
 
 use super::{feed::Feed, line::Line, platforms_terms, slice::Slice};
 use crate::{
+    answer::Answer,
     host::{self, HostError, Level},
     metrics::Metrics,
     worker::Worker,
@@ -39,7 +40,7 @@ impl CandidateFeed {
         metrics: Metrics,
     ) -> Result<Self, HostError> {
         let keys = DeliveryKeys::of_candidate(config, source);
-        host::seed_shared_data(&[&keys.lease, &keys.platform().active])?;
+        host::seed_shared_data([&keys.lease, &keys.platform().active])?;
         let terms = platforms_terms(config);
         let is_active = |name: &str| config.bundles.iter().any(|active| active.name == name);
         let names = source.bundles.iter().map(|bundle| bundle.name.clone());
@@ -75,16 +76,9 @@ impl CandidateFeed {
         self.feed.fetch(now);
     }
 
-    /// Whether an answer under `token` is about one of its bundles; then it is taken.
-    pub(super) fn on_response(
-        &mut self,
-        token: u32,
-        num_headers: usize,
-        body_size: usize,
-        now: Timestamp,
-        slice: &Slice,
-    ) -> bool {
-        self.feed.on_response(token, num_headers, body_size, now, slice)
+    /// Whether an answer is about one of its bundles; then it is taken.
+    pub(super) fn on_response(&mut self, answer: Answer, slice: &Slice) -> bool {
+        self.feed.on_response(answer, slice)
     }
 
     /// One that takes too long again and again on any worker is asked by none any more, until there is another one.

@@ -8,7 +8,7 @@ use hexr_authz_core::{
 };
 
 use super::{fetch, line::Line, slice::Slice};
-use crate::{host, worker::Worker};
+use crate::{answer::Answer, host, worker::Worker};
 
 /// The bundles of one policy on their way to one worker.
 pub(super) struct Feed {
@@ -97,20 +97,13 @@ impl Feed {
         }
     }
 
-    /// Whether an answer under `token` is about one of these bundles; then it is taken.
-    pub(super) fn on_response(
-        &mut self,
-        token: u32,
-        num_headers: usize,
-        body_size: usize,
-        now: Timestamp,
-        slice: &Slice,
-    ) -> bool {
-        let Some((name, download)) = self.downloads.iter_mut().find(|(_, download)| download.expects(token))
-        else {
+    /// Whether an answer is about one of these bundles; then it is taken.
+    pub(super) fn on_response(&mut self, answer: Answer, slice: &Slice) -> bool {
+        let mut downloads = self.downloads.iter_mut();
+        let Some((name, download)) = downloads.find(|(_, download)| download.expects(answer.token)) else {
             return false;
         };
-        match fetch::answer(download, num_headers, body_size, now) {
+        match fetch::receive(download, answer) {
             Ok(fetched) => self.line.receive(name, fetched, download.etag(), slice),
             Err(problem) => self.line.report(name, Problem::from(&problem)),
         }

@@ -5,10 +5,7 @@ use hexr_authz_core::{
     timestamp::Timestamp,
 };
 
-use crate::{
-    host,
-    post::{self, random},
-};
+use crate::{answer::Answer, host, post::random};
 
 /// Sends the request of `download`.
 pub(super) fn send(download: &mut Download, now: Timestamp) -> Result<(), FetchError> {
@@ -23,18 +20,7 @@ pub(super) fn send(download: &mut Download, now: Timestamp) -> Result<(), FetchE
     }
 }
 
-/// The answer that has come to `download`.
-pub(super) fn answer(
-    download: &mut Download,
-    num_headers: usize,
-    body_size: usize,
-    now: Timestamp,
-) -> Result<Fetched, FetchError> {
-    download.answered(read(num_headers, body_size), now, random())
-}
-
-fn read(num_headers: usize, body_size: usize) -> Result<Fetched, FetchError> {
-    let headers = post::headers(num_headers)?;
-    let body = if body_size == 0 { Ok(Vec::new()) } else { host::call_response_body(body_size) };
-    Fetched::read(headers.iter(), body.map_err(|_| FetchError::Unreadable)?)
+/// What has come to `download`.
+pub(super) fn receive(download: &mut Download, answer: Answer) -> Result<Fetched, FetchError> {
+    download.answered(answer.fetched(), answer.came, random())
 }

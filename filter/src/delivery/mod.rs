@@ -25,6 +25,7 @@ use hexr_authz_core::{
 pub(crate) use self::slice::PAUSE;
 use self::{candidate::CandidateFeed, feed::Feed, line::Line, slice::Slice, tenants::TenantLines};
 use crate::{
+    answer::Answer,
     decision_log,
     host::{self, HostError},
     metrics::{LogMetrics, Metrics},
@@ -61,7 +62,7 @@ impl Delivery {
             return Ok(None);
         }
         let keys = DeliveryKeys::new(config);
-        host::seed_shared_data(&[&keys.lease, &keys.platform().active, &keys.roll])?;
+        host::seed_shared_data([&keys.lease, &keys.platform().active, &keys.roll])?;
         let mut me = [0; 16];
         host::fill_random(&mut me)?;
         let terms = platforms_terms(config);
@@ -115,17 +116,15 @@ impl Delivery {
     }
 
     /// An answer of a server.
-    pub(crate) fn on_response(&mut self, token: u32, num_headers: usize, body_size: usize, worker: &Worker) {
-        let Ok(now) = host::now() else { return };
-        let slice = &self.slice;
-        let of_bundle = self.platform.on_response(token, num_headers, body_size, now, slice)
-            || (self.candidate.as_mut())
-                .is_some_and(|candidate| candidate.on_response(token, num_headers, body_size, now, slice));
+    pub(crate) fn on_response(&mut self, answer: Answer, worker: &Worker) {
+        let (now, slice) = (answer.came, &self.slice);
+        let of_bundle = self.platform.on_response(answer, slice)
+            || self.candidate.as_mut().is_some_and(|candidate| candidate.on_response(answer, slice));
         if !of_bundle {
             if let Some(outbox) = self.reporter.as_mut().map(Reporter::outbox)
-                && outbox.expects(token)
+                && outbox.expects(answer.token)
             {
-                let taken = post::answer(num_headers);
+                let taken = answer.taken();
                 match &taken {
                     Ok(()) => outbox.succeeded(now, post::random()),
                     Err(_) => outbox.failed(now, post::random()),
@@ -134,7 +133,7 @@ impl Delivery {
                 return;
             }
             if let Some(tenants) = &mut self.tenants {
-                tenants.on_response(token, num_headers, body_size, now, worker, slice);
+                tenants.on_response(answer, worker, slice);
             }
         }
         // An answer that means work is worked on at once, and the server is asked for the next one.

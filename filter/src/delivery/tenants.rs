@@ -20,6 +20,7 @@ use hexr_authz_core::{
 
 use super::{fetch, line::Line, slice::Slice};
 use crate::{
+    answer::Answer,
     host::{self, HostError, Level},
     metrics::Metrics,
     worker::Worker,
@@ -126,28 +127,19 @@ impl TenantLines {
     }
 
     /// An answer of the server: about all tenants, or about one.
-    pub(super) fn on_response(
-        &mut self,
-        token: u32,
-        num_headers: usize,
-        body_size: usize,
-        now: Timestamp,
-        worker: &Worker,
-        slice: &Slice,
-    ) {
+    pub(super) fn on_response(&mut self, answer: Answer, worker: &Worker, slice: &Slice) {
         let Some(fetching) = &mut self.fetching else { return };
-        if let Some(poll) = fetching.index.as_mut().filter(|poll| poll.download.expects(token)) {
-            let answer = fetch::answer(&mut poll.download, num_headers, body_size, now);
-            return poll.learn(answer);
+        if let Some(poll) = fetching.index.as_mut().filter(|poll| poll.download.expects(answer.token)) {
+            let fetched = fetch::receive(&mut poll.download, answer);
+            return poll.learn(fetched);
         }
-        let Some((key, download)) =
-            fetching.downloads.iter_mut().find(|(_, download)| download.expects(token))
-        else {
+        let mut downloads = fetching.downloads.iter_mut();
+        let Some((key, download)) = downloads.find(|(_, download)| download.expects(answer.token)) else {
             return;
         };
-        let answer = fetch::answer(download, num_headers, body_size, now);
+        let fetched = fetch::receive(download, answer);
         let Some(line) = self.lines.get_mut(key) else { return };
-        let outcome = match answer {
+        let outcome = match fetched {
             Ok(fetched) => {
                 line.receive(key.tenant(), fetched, download.etag(), slice);
                 Ok(())

@@ -1,14 +1,14 @@
 //! What is Google's own: custom verbs behind a colon, batches, gRPC, resources.
 
 use super::{
-    Asked, Outcome, cut,
+    Asked, Outcome,
     routes::{self, Route},
     table::Api,
     trie::{Fit, Piece, Pieces, TooMany},
 };
 use crate::{
     catalog::operation::Ambiguity,
-    request::{Request, Seen},
+    request::{Request, Seen, cut},
 };
 
 const GRPC: &[u8] = b"application/grpc";
@@ -64,7 +64,8 @@ impl<'p> Segments<'p> {
 
     fn split(&mut self, raw_path: &str, path: &'p str) -> Result<(), TooMany> {
         routes::split(path, &mut self.whole)?;
-        self.has_colon = self.whole.as_slice().last().is_some_and(|last| last.text.contains(':'));
+        self.has_colon =
+            self.whole.as_slice().last().is_some_and(|last| last.text.bytes().any(|byte| byte == b':'));
         // A verb that was sent stands in the normal path too, because no letter of it is escaped.
         if self.has_colon
             && let Some((name, verb)) = raw_verb(raw_path, path)
@@ -97,7 +98,7 @@ pub(super) fn resource(path: &str, has_verb: bool) -> Option<String> {
     let path = if has_verb { without_verb(path)? } else { path };
     let mut rest = path.strip_prefix('/')?;
     while !rest.is_empty() {
-        let (segment, after) = cut(rest, b'/');
+        let (segment, after) = cut(rest, b'/').unwrap_or((rest, ""));
         let is_version = matches!(segment.as_bytes(), [b'v', b'0'..=b'9', ..]);
         if is_version && segment.len() < rest.len() {
             return Some(after.to_owned());

@@ -233,13 +233,6 @@ fn shared_name(table: &Table, apis: &Apis) -> Text {
     Text::new(if is_shared { table.text(first.service) } else { UNKNOWN })
 }
 
-/// A text until the first such byte, and what stands behind it.
-fn cut(text: &str, at: u8) -> (&str, &str) {
-    let place = text.bytes().position(|byte| byte == at);
-    let parts = place.and_then(|place| Some((text.get(..place)?, text.get(place + 1..)?)));
-    parts.unwrap_or((text, ""))
-}
-
 /// A piece of a normal path with its last escapes decoded, where they are text.
 fn unescaped(piece: &str) -> Cow<'_, str> {
     if !piece.bytes().any(|byte| byte == b'%') {

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{
-    cut,
-    table::{Table, TextNumber},
-};
+use super::table::{Table, TextNumber};
+use crate::request::cut;
 
 /// The keys of a query that conditions can be about, and AWS's `Action` and `Version`.
 #[derive(Debug)]
@@ -64,12 +62,12 @@ impl<'a> Query<'a> {
     pub(super) fn read(&mut self, table: &Table, raw: &'a str) -> Result<(), QueryProblem> {
         let mut rest = raw;
         while !rest.is_empty() {
-            let (pair, after) = cut(rest, b'&');
+            let (pair, after) = cut(rest, b'&').unwrap_or((rest, ""));
             rest = after;
             if pair.is_empty() {
                 continue;
             }
-            let (key, value) = cut(pair, b'=');
+            let (key, value) = cut(pair, b'=').unwrap_or((pair, ""));
             let key = decoded(key)?;
             self.take(table, &key, value)?;
             if !pair.bytes().any(|byte| byte == b';') {

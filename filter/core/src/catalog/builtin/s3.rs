@@ -6,7 +6,7 @@ use super::{
     table::{Api, Speaks},
     trie::{Piece, Pieces},
 };
-use crate::catalog::operation::Ambiguity;
+use crate::{catalog::operation::Ambiguity, request::cut};
 
 /// What a directory bucket's name ends with.
 const DIRECTORY_BUCKET: &str = "--x-s3";
@@ -21,7 +21,7 @@ struct Place<'p> {
 pub(super) fn route(asked: &Asked<'_, '_>, api: &Api) -> Outcome<Option<Route>> {
     let place = place(api, asked.request.path());
     // What servers take for one another must not be both.
-    if place.bucket.is_some_and(|bucket| bucket.is_empty() || bucket.contains('%')) {
+    if place.bucket.is_some_and(|bucket| bucket.is_empty() || bucket.bytes().any(|byte| byte == b'%')) {
         return Err(Ambiguity("what it names as a bucket may be read as a bucket and a key"));
     }
     let mut pieces = Pieces::default();
@@ -51,7 +51,7 @@ fn place<'p>(api: &Api, path: &'p str) -> Place<'p> {
     if api.speaks.any(Speaks::S3_VIRTUAL) {
         return Place { bucket: None, key: key(path) };
     }
-    match path.split_once('/') {
+    match cut(path, b'/') {
         Some((bucket, rest)) => Place { bucket: Some(bucket), key: key(rest) },
         None => Place { bucket: key(path), key: None },
     }

@@ -3,12 +3,9 @@
 //! `filter/core/catalog/table.py` writes it and says what stands where. Everything is looked up with checks, so that a
 //! broken table knows nothing rather than something wrong.
 
-use std::{io::Read, ops::Range, sync::OnceLock};
+use std::ops::Range;
 
-use flate2::read::ZlibDecoder;
-
-/// The table that `filter/core/catalog/generate.py` makes, as `build.rs` packs it.
-static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin.z"));
+use crate::packed::CATALOG;
 
 const MAGIC: &[u8] = b"HXC1";
 const HEAD: usize = 16;
@@ -84,24 +81,12 @@ pub(super) struct Name {
     length: usize,
 }
 
-/// The table's bytes; none if they are broken, and then nothing is known.
-fn unpacked() -> &'static [u8] {
-    static UNPACKED: OnceLock<Vec<u8>> = OnceLock::new();
-    UNPACKED.get_or_init(|| {
-        let mut bytes = Vec::new();
-        match ZlibDecoder::new(PACKED).read_to_end(&mut bytes) {
-            Ok(_) => bytes,
-            Err(_) => Vec::new(),
-        }
-    })
-}
-
 // === impl Table ===
 
 impl Table {
     /// The table that is built in.
     pub(in crate::catalog) fn builtin() -> Self {
-        let bytes = unpacked();
+        let bytes = CATALOG.bytes();
         let section = |number: usize| {
             let at = |number: usize| u32_at(bytes, HEAD + 4 * number);
             at(number).zip(at(number + 1)).and_then(|(from, to)| bytes.get(from..to)).unwrap_or_default()

