@@ -4,7 +4,7 @@ use std::{env, fs, process::Command, sync::Mutex};
 
 use anyhow::{Context, Result};
 
-use crate::debian::{Packages, again};
+use filter_build::debian::{Packages, again};
 
 /// What it is called where it is installed.
 const NAMES: [&str; 4] = ["chromium", "chromium-headless-shell", "google-chrome", "chrome"];

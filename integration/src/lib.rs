@@ -11,7 +11,6 @@ pub mod certificates;
 mod chromium_binary;
 pub mod clients;
 pub mod credential_exchange;
-mod debian;
 pub mod demo;
 pub mod differential;
 pub mod dns;
@@ -31,21 +30,4 @@ pub mod stack;
 pub mod wasm_cases;
 mod wheel;
 
-use std::path::{Path, PathBuf};
-
-use anyhow::Result;
-
-/// The root of the repository.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
-}
-
-/// The build's folder.
-///
-/// # Errors
-/// When this program's own place is not known.
-pub fn target_folder() -> Result<PathBuf> {
-    let executable = std::env::current_exe()?;
-    let target = executable.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    Ok(target.map_or_else(|| repository().join("target"), Path::to_owned))
-}
+pub use filter_build::{repository, target_folder};

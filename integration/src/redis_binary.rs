@@ -4,7 +4,7 @@ use std::{env, process::Command, sync::Mutex};
 
 use anyhow::{Context, Result};
 
-use crate::debian::{Packages, again};
+use filter_build::debian::{Packages, again};
 
 /// The oldest version that is tested.
 const OLDEST: u32 = 7;

@@ -13,7 +13,7 @@ use crate::target_folder;
 
 /// A folder for packages, which may be there already.
 #[derive(Debug)]
-pub(crate) struct Packages(PathBuf);
+pub struct Packages(PathBuf);
 
 // === impl Packages ===
 
@@ -22,17 +22,17 @@ impl Packages {
     ///
     /// # Errors
     /// When the target folder is not known.
-    pub(crate) fn in_folder(name: &str) -> Result<Self> {
+    pub fn in_folder(name: &str) -> Result<Self> {
         Ok(Self(target_folder()?.join(name)))
     }
 
     /// What is `/` to the packages.
-    pub(crate) fn root(&self) -> PathBuf {
+    pub fn root(&self) -> PathBuf {
         self.0.join("root")
     }
 
     /// How to start a program of them, with the libraries that came with it.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.root().join(program));
         command.env("LD_LIBRARY_PATH", env::join_paths(self.libraries()).unwrap_or_default());
         command
@@ -54,7 +54,7 @@ impl Packages {
     ///
     /// # Errors
     /// When they cannot be got.
-    pub(crate) fn download(&self, packages: &[&str]) -> Result<()> {
+    pub fn download(&self, packages: &[&str]) -> Result<()> {
         let own = self.0.join("apt");
         let (lists, archives) = (own.join("lists"), own.join("archives"));
         let options = [
@@ -97,7 +97,7 @@ fn succeeds(mut command: Command) -> Result<()> {
 }
 
 /// The same command again, after a look at what it answers.
-pub(crate) fn again(command: &Command) -> Command {
+pub fn again(command: &Command) -> Command {
     let mut again = Command::new(command.get_program());
     again.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     again
