@@ -77,6 +77,11 @@ impl Subject {
         Self::ours_with(workers, policy, |_| {}).await
     }
 
+    /// The same in another build of our filter.
+    pub async fn ours_in(workers: u32, module: &Path, policy: &str) -> Result<Self> {
+        Self::start(workers, |foundation| foundation.config_with_policy(policy)?.with_filter(module)).await
+    }
+
     /// The same, with changes to the filter's configuration.
     pub async fn ours_with(workers: u32, policy: &str, change: impl FnOnce(&mut Value)) -> Result<Self> {
         Self::start(workers, |foundation| foundation.config_with_policy(policy)?.with_filter_config(change))
@@ -93,6 +98,11 @@ impl Subject {
     pub fn with(mut self, thing: impl Any) -> Self {
         self.beside.push(Box::new(thing));
         self
+    }
+
+    /// What is kept of that kind.
+    pub fn beside<T: Any>(&self) -> Option<&T> {
+        self.beside.iter().find_map(|thing| thing.downcast_ref())
     }
 
     /// Agents with SPIFFE IDs of their own; `tenant` says of which tenant the agent of a number is.

@@ -5,6 +5,8 @@ mod ours;
 mod same_calls;
 pub(crate) mod yes;
 
+use std::path::Path;
+
 use anyhow::Result;
 use integration::{
     artifacts,
@@ -35,6 +37,8 @@ pub(crate) enum Variant {
     Opa,
     /// Ours, with a policy of so many rules that it evaluates for each request.
     Rules(usize),
+    /// The same small policy in another build of ours, which `HEXR_AUTHZ_BEFORE` names: what a change has changed.
+    Before,
     /// Ours, where it remembers what a small policy has answered.
     Remembered,
     /// Ours, counting the calls of the last second.
@@ -46,7 +50,7 @@ pub(crate) enum Variant {
 }
 
 /// All of them, in the order of the table. The first is what the others add to.
-pub(crate) const ALL: [Variant; 14] = [
+pub(crate) const ALL: [Variant; 15] = [
     Variant::Nothing,
     Variant::NoOp,
     Variant::ByHand,
@@ -54,6 +58,7 @@ pub(crate) const ALL: [Variant; 14] = [
     Variant::Rbac,
     Variant::Yes,
     Variant::Opa,
+    Variant::Before,
     Variant::Rules(1),
     Variant::Remembered,
     Variant::Rules(1_000),
@@ -77,6 +82,7 @@ impl Variant {
             Self::Yes => "ext_authz, gRPC server that says yes",
             Self::Opa => "ext_authz, OPA with its Envoy plugin",
             Self::Rules(1) => "Hexr Authz, small policy, evaluated",
+            Self::Before => "another build of it",
             Self::Remembered => "Hexr Authz, small policy, remembered",
             Self::Rules(1_000) => "Hexr Authz, 1,000 rules",
             Self::Rules(_) => "Hexr Authz, 10,000 rules",
@@ -102,6 +108,10 @@ impl Variant {
             Self::Yes => envoys::yes(workers).await,
             Self::Opa => return envoys::opa(workers).await,
             Self::Rules(rules) => Subject::ours(workers, &policy(rules, &[EVERY_TIME])).await,
+            Self::Before => {
+                let Some(module) = std::env::var_os("HEXR_AUTHZ_BEFORE") else { return Ok(None) };
+                Subject::ours_in(workers, Path::new(&module), &policy(1, &[EVERY_TIME])).await
+            }
             Self::Remembered => Subject::ours(workers, &policy(1, &[])).await,
             Self::AuditLog => {
                 Subject::ours_with(workers, &policy(1, &[&limit(SECOND)]), ours::count_calls).await
