@@ -353,8 +353,8 @@ impl<'a> NormalPath<'a> {
                     segment = Segment::default();
                 }
                 b';' => segment.is_cut = true,
-                b'\\' | b'#' => return Err(format!("the path contains the byte {byte:#04x}")),
-                _ if !byte.is_ascii_graphic() => {
+                // The last two are what is no printable ASCII.
+                b'\\' | b'#' | ..=b' ' | 0x7f.. => {
                     return Err(format!("the path contains the byte {byte:#04x}"));
                 }
                 _ if segment.is_cut => {}

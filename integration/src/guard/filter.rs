@@ -137,6 +137,15 @@ impl Worker {
         Ok(Served { before_reply, after_reply: self.steps() })
     }
 
+    /// How much memory it has by now, in bytes. An instance never gives any back.
+    ///
+    /// # Errors
+    /// When the module exports none.
+    pub fn memory(&self) -> Result<u64> {
+        let memory = self.instance.get_memory(&self.store, "memory").context("the module has no memory")?;
+        Ok(memory.data_size(&self.store) as u64)
+    }
+
     /// Has the host say what there is to a request.
     fn arrive(&mut self, scenario: &Scenario) {
         if self.certificates == 0 || scenario.is_over_new_connections {

@@ -102,5 +102,6 @@ pub fn measure_all(
         .collect::<Result<Vec<_>>>()?;
     let decisions =
         measured.iter().map(|(name, measured)| ((*name).to_owned(), measured.decision.clone())).collect();
-    Ok((Costs { wasm_bytes: filter.bytes(), decisions }, measured))
+    let memory_bytes = filter.start(&scenario::large().to_string())?.memory()?;
+    Ok((Costs { wasm_bytes: filter.bytes(), memory_bytes, decisions }, measured))
 }

@@ -13,6 +13,8 @@ use crate::repository;
 pub struct Costs {
     /// The size of the filter's module.
     pub wasm_bytes: u64,
+    /// The memory that an instance of it has once it has loaded 10,000 rules.
+    pub memory_bytes: u64,
     /// By the scenarios' names.
     pub decisions: BTreeMap<String, Decision>,
 }
@@ -76,14 +78,12 @@ impl Costs {
     /// Where these are not what was recorded.
     pub fn complaints(&self, recorded: &Self) -> Vec<String> {
         let mut complaints = Vec::new();
-        within(
-            "the module's bytes",
-            self.wasm_bytes,
-            recorded.wasm_bytes,
-            MORE_BYTES,
-            LESS_BYTES,
-            &mut complaints,
-        );
+        for (what, now, then) in [
+            ("the module's bytes", self.wasm_bytes, recorded.wasm_bytes),
+            ("bytes of memory with 10,000 rules", self.memory_bytes, recorded.memory_bytes),
+        ] {
+            within(what, now, then, MORE_BYTES, LESS_BYTES, &mut complaints);
+        }
         for name in recorded.decisions.keys().filter(|name| !self.decisions.contains_key(*name)) {
             complaints.push(format!("{name}: it is recorded, and not measured any more"));
         }
@@ -131,7 +131,11 @@ mod tests {
     fn costs() -> Costs {
         let cost = |operators| Cost { operators, host_calls: [("proxy_get_property".to_owned(), 2)].into() };
         let decision = Decision { before_reply: cost(1_000), after_reply: cost(100), allocations: 7 };
-        Costs { wasm_bytes: 4_000_000, decisions: [("allowed".to_owned(), decision)].into() }
+        Costs {
+            wasm_bytes: 4_000_000,
+            memory_bytes: 30 << 20,
+            decisions: [("allowed".to_owned(), decision)].into(),
+        }
     }
 
     #[track_caller]
@@ -170,6 +174,10 @@ mod tests {
         check(
             |now, _| now.wasm_bytes = 4_040_001,
             &["the module's bytes: 4040001, more than the 4000000 that are recorded"],
+        );
+        check(
+            |now, _| now.memory_bytes = 31 << 20,
+            &["bytes of memory with 10,000 rules: 32505856, more than the 31457280 that are recorded"],
         );
     }
 

@@ -120,6 +120,11 @@ pub fn all() -> Result<Vec<Scenario>> {
     ])
 }
 
+/// The configuration of a filter that has much to load.
+pub(super) fn large() -> Value {
+    config(&rules(10_000))
+}
+
 fn config(rules: &str) -> Value {
     let module = format!("package hexr.authz\n\ndefault allow := false\n{rules}");
     json!({

@@ -4,7 +4,7 @@ use std::fmt;
 
 use regorus::{
     Value,
-    unstable::{Module as ParsedModule, Rule, RuleHead},
+    unstable::{Module as ParsedModule, Rule, RuleHead, Source},
 };
 use thiserror::Error;
 
@@ -153,6 +153,8 @@ impl std::error::Error for CompileErrors {}
 pub(crate) struct Parsed {
     packages: Vec<Package>,
     modules: Vec<ParsedModule>,
+    /// Their texts, where they have rules.
+    sources: Vec<Option<Source>>,
 }
 
 // === impl Parsed ===
@@ -163,15 +165,13 @@ impl Parsed {
     /// # Errors
     /// Every module that does not parse.
     pub(super) async fn new(modules: &[Module], pace: &Pace) -> Result<Self, CompileErrors> {
-        let mut parsed = Self { packages: Vec::new(), modules: Vec::new() };
+        let mut parsed = Self::none();
         let mut errors = Vec::new();
         let mut checker = Checker::new();
         for module in modules {
             match parse(module, &mut checker, pace).await {
                 Ok((_, source)) => {
-                    let path = static_path(&source.package.refr);
-                    parsed.packages.push(Package { module: module.path.clone(), path });
-                    parsed.modules.push(source);
+                    parsed.add(module.path.clone(), source);
                 }
                 Err(error) => errors.push(error),
             }
@@ -188,21 +188,30 @@ impl Parsed {
     /// Modules that were parsed one by one, with their files.
     #[cfg(feature = "lint")]
     pub(crate) fn of(modules: Vec<(String, ParsedModule)>) -> Self {
-        let mut parsed = Self { packages: Vec::new(), modules: Vec::new() };
+        let mut parsed = Self::none();
         for (module, source) in modules {
-            parsed.packages.push(Package { module, path: static_path(&source.package.refr) });
-            parsed.modules.push(source);
+            parsed.add(module, source);
         }
         parsed
     }
 
-    /// Compiles the modules over `data`.
+    fn none() -> Self {
+        Self { packages: Vec::new(), modules: Vec::new(), sources: Vec::new() }
+    }
+
+    fn add(&mut self, file: String, module: ParsedModule) {
+        self.packages.push(Package { module: file, path: static_path(&module.package.refr) });
+        self.sources.push(module.policy.first().map(|rule| rule.span().source.clone()));
+        self.modules.push(module);
+    }
+
+    /// Compiles the modules over `data`. Of them nothing is left but their packages and texts.
     ///
     /// # Errors
     /// Everything that keeps them from fitting together, and from fitting to the data.
-    pub(crate) async fn compile(&self, data: &Data, pace: &Pace) -> Result<Program, CompileErrors> {
+    pub(crate) async fn compile(&mut self, data: &Data, pace: &Pace) -> Result<Program, CompileErrors> {
         let mut errors = self.bare_rules(pace).await;
-        match Program::compile(&self.modules, data.value().clone(), pace).await {
+        match Program::compile(std::mem::take(&mut self.modules), data.value().clone(), pace).await {
             Ok(program) => {
                 self.data_over_rules(&program, data, &mut errors, pace).await;
                 match CompileErrors::of(errors) {
@@ -257,8 +266,8 @@ impl Parsed {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let (line, column) = (count(at.line), count(at.column));
         // The package was parsed out of a text of its own.
-        let rule = self.modules.get(at.module).and_then(|module| module.policy.first());
-        (line, rule.map_or(column, |rule| column_in(rule.span().source.contents(), line, column)))
+        let source = self.sources.get(at.module).and_then(Option::as_ref);
+        (line, source.map_or(column, |source| column_in(source.contents(), line, column)))
     }
 
     async fn bare_rules(&self, pace: &Pace) -> Vec<CompileError> {
@@ -372,7 +381,7 @@ impl Policy {
         audit_log: &AuditLog,
         pace: &Pace,
     ) -> Result<Self, CompileErrors> {
-        let parsed = Parsed::new(modules, pace).await?;
+        let mut parsed = Parsed::new(modules, pace).await?;
         let program = match parsed.compile(data, pace).await {
             Ok(program) => match parsed.entry(&program, data, rule, audit_log, pace).await {
                 Ok(entry) => Ok((parsed.slow_parts(&program), program, entry)),

@@ -69,7 +69,7 @@ impl Library {
     /// As [`super::Policy::compile`], but no rule has to be there.
     pub fn compile(modules: &[Module], data: &Data) -> Result<Self, CompileErrors> {
         let pace = Pace::unhurried();
-        let parsed = finish(Parsed::new(modules, &pace))?;
+        let mut parsed = finish(Parsed::new(modules, &pace))?;
         let program = finish(parsed.compile(data, &pace))?;
         Ok(Self { program, modules: finish(parsed.retire(&pace)) })
     }

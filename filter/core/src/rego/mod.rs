@@ -118,7 +118,11 @@ impl Program {
     /// # Errors
     /// Everything that OPA refuses too, but for types: unknown functions, variables without a value, recursion, rules
     /// that contradict each other.
-    pub(crate) async fn compile(modules: &[Module], data: Value, pace: &Pace) -> Result<Self, Vec<Problem>> {
+    pub(crate) async fn compile(
+        modules: Vec<Module>,
+        data: Value,
+        pace: &Pace,
+    ) -> Result<Self, Vec<Problem>> {
         let (tree, rules) = lower::lower(modules, pace).await?;
         let needs = Needs::new(&rules, &tree, pace).await;
         let mut problems = recursion::recursive(&rules, &needs, &tree, pace).await;

@@ -17,7 +17,7 @@ use crate::rego::{
     test_rule::TEST_PREFIX,
 };
 
-impl Draft<'_, '_> {
+impl Draft<'_> {
     pub(super) fn finish(self, problems: &mut Vec<Problem>) -> Option<Definition> {
         let mut resolver = Resolver::new(self.names, self.known.tree, self.known.declared);
         let (parameters, supports) = resolver.parameters(&self.parameters);
@@ -82,9 +82,8 @@ impl Draft<'_, '_> {
     }
 
     pub(super) fn resolve(&self, resolver: &mut Resolver<'_>, (body, value): &Alternative<'_>) -> Resolved {
-        let exprs: Vec<&Expr> = self
-            .head
-            .keys
+        let own_keys = self.head.keys();
+        let exprs: Vec<&Expr> = own_keys
             .iter()
             .filter_map(|key| match key {
                 HeadKey::Expr(expr) => Some(*expr),
@@ -104,9 +103,7 @@ impl Draft<'_, '_> {
             goals.push(Goal::plain(GoalKind::Unify(Term::Local(slot), term), self.head.at));
             Term::Local(slot)
         };
-        let keys: Vec<Term> = self
-            .head
-            .keys
+        let keys: Vec<Term> = own_keys
             .iter()
             .filter_map(|key| match key {
                 HeadKey::Constant(text) => Some(Term::Constant(Value::from(text.as_str()))),
@@ -184,8 +181,8 @@ impl Draft<'_, '_> {
 }
 
 /// A definition that is being compiled.
-pub(super) struct Draft<'a, 'm> {
-    pub(super) head: &'a Head<'m>,
+pub(super) struct Draft<'a> {
+    pub(super) head: &'a Head,
     pub(super) at: Position,
     pub(super) names: &'a Names,
     pub(super) known: Known<'a>,

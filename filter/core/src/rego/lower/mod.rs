@@ -10,7 +10,7 @@ use std::{
 
 use regorus::{
     Value,
-    unstable::{Expr, Module, Rule as RuleSource, RuleBody, RuleHead},
+    unstable::{Expr, Module, Ref, Rule as RuleSource, RuleBody, RuleHead},
 };
 
 use self::definition::Draft;
@@ -18,7 +18,7 @@ use super::{
     Problem,
     counting::Choice,
     ir::{Definition, Operand, Position, Rule, RuleKind},
-    names::{Declared, HeadKey, Names, Tree, constant_path, head_path, position, rule_reference},
+    names::{Declared, HeadKey, HeadPath, Names, Tree, constant_path, head_path, position, rule_reference},
     plan::MAX_EFFORT,
     retire,
 };
@@ -27,6 +27,8 @@ use crate::pace::Pace;
 /// What it takes to compile a definition, and each of its steps.
 const UNITS_PER_DEFINITION: usize = 20;
 const UNITS_PER_STEP: usize = 10;
+/// A unit of work for so many bytes of a rule that is dropped.
+const BYTES_PER_UNIT: usize = 4;
 
 /// What is known when rules are compiled.
 #[derive(Clone, Copy)]
@@ -39,13 +41,18 @@ struct Known<'a> {
 }
 
 /// A rule of a module with its head taken apart.
-struct Head<'m> {
+struct Head {
     module: usize,
-    source: &'m RuleSource,
+    /// What was parsed, which goes as soon as it is compiled: of a large policy both together would be most of the memory
+    /// that is ever needed.
+    source: Ref<RuleSource>,
     path: Vec<String>,
     /// How much of the path is the package's.
     package: usize,
-    keys: Vec<HeadKey<'m>>,
+    /// What of its path is the first of its keys, because it is a part of a partial object.
+    folded: Vec<String>,
+    /// With those.
+    key_count: usize,
     /// Whether its last key is a member of a set.
     is_set: bool,
     at: Position,
@@ -55,14 +62,19 @@ struct Head<'m> {
 ///
 /// # Errors
 /// Everything that keeps the modules from being compiled.
-pub(super) async fn lower(modules: &[Module], pace: &Pace) -> Result<(Tree, Vec<Rule>), Vec<Problem>> {
+pub(super) async fn lower(modules: Vec<Module>, pace: &Pace) -> Result<(Tree, Vec<Rule>), Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut heads = heads(modules, pace).await;
+    let mut heads = heads(&modules, pace).await;
     fold_into_partial(&mut heads, pace).await;
-    let (tree, declared, by_rule) = declare(modules, heads, &mut problems, pace).await;
+    let (tree, declared, by_rule) = declare(&modules, heads, &mut problems, pace).await;
     check_paths(&tree, &declared, &mut problems, pace).await;
-    let names = names(modules, &mut problems, pace).await;
+    let names = names(&modules, &mut problems, pace).await;
+    // From here on the heads alone have the rules.
+    drop(modules);
     if !problems.is_empty() {
+        for head in by_rule.into_iter().flatten() {
+            release(head, pace).await;
+        }
         return Err(problems);
     }
     let mut rules = Vec::new();
@@ -80,36 +92,54 @@ pub(super) async fn lower(modules: &[Module], pace: &Pace) -> Result<(Tree, Vec<
     Err(problems)
 }
 
-async fn heads<'m>(modules: &'m [Module], pace: &Pace) -> Vec<Head<'m>> {
+async fn heads(modules: &[Module], pace: &Pace) -> Vec<Head> {
     let mut heads = Vec::new();
     for (module, source) in modules.iter().enumerate() {
         let package = constant_path(&source.package.refr);
         pace.spend(5).await;
         for rule in &source.policy {
             pace.spend(5).await;
-            let head = head_path(rule_reference(rule));
-            let mut path = [package.as_slice(), &head.constant].concat();
-            let mut keys = head.keys;
-            let mut is_set = false;
-            if let RuleSource::Spec { head: RuleHead::Set { key, .. }, .. } = &**rule {
-                is_set = true;
-                match key {
-                    Some(key) => keys.push(HeadKey::Expr(key)),
-                    // `p.q { ... }` of v0: the set `p` has the member "q".
-                    None => keys.extend(path.pop().map(HeadKey::Constant)),
-                }
-            }
-            let at = position(module, rule.span());
-            heads.push(Head { module, source: rule, path, package: package.len(), keys, is_set, at });
+            let (own, keys, is_set) = taken_apart(rule);
+            heads.push(Head {
+                module,
+                source: rule.clone(),
+                path: [package.as_slice(), &own].concat(),
+                package: package.len(),
+                folded: Vec::new(),
+                key_count: keys.len(),
+                is_set,
+                at: position(module, rule.span()),
+            });
         }
     }
     heads
 }
 
+/// The path of a rule in its package, its keys, and whether the last of them is a member of a set.
+fn taken_apart(rule: &RuleSource) -> (Vec<String>, Vec<HeadKey<'_>>, bool) {
+    let HeadPath { mut constant, mut keys } = head_path(rule_reference(rule));
+    let RuleSource::Spec { head: RuleHead::Set { key, .. }, .. } = rule else {
+        return (constant, keys, false);
+    };
+    match key {
+        Some(key) => keys.push(HeadKey::Expr(key)),
+        // `p.q { ... }` of v0: the set `p` has the member "q".
+        None => keys.extend(constant.pop().map(HeadKey::Constant)),
+    }
+    (constant, keys, true)
+}
+
+/// Drops what was parsed of a rule.
+async fn release(head: Head, pace: &Pace) {
+    let length = head.source.span().text().len();
+    drop(head);
+    pace.spend(5 + length / BYTES_PER_UNIT).await;
+}
+
 /// Makes definitions below a partial object a part of it: `p.a := 1` beside `p[x] := y`.
-async fn fold_into_partial(heads: &mut [Head<'_>], pace: &Pace) {
+async fn fold_into_partial(heads: &mut [Head], pace: &Pace) {
     let mut objects = BTreeSet::new();
-    for head in heads.iter().filter(|head| head.keys.len() > usize::from(head.is_set)) {
+    for head in heads.iter().filter(|head| head.key_count > usize::from(head.is_set)) {
         pace.spend(5).await;
         objects.insert(head.path.clone());
     }
@@ -121,25 +151,25 @@ async fn fold_into_partial(heads: &mut [Head<'_>], pace: &Pace) {
         let above = (0..head.path.len())
             .find(|length| head.path.get(..*length).is_some_and(|path| objects.contains(path)));
         if let Some(length) = above {
-            let folded = head.path.split_off(length).into_iter().map(HeadKey::Constant);
-            head.keys.splice(0..0, folded);
+            head.folded = head.path.split_off(length);
+            head.key_count += head.folded.len();
         }
     }
     retire::all(objects, pace).await;
 }
 
-async fn declare<'m>(
+async fn declare(
     modules: &[Module],
-    heads: Vec<Head<'m>>,
+    heads: Vec<Head>,
     problems: &mut Vec<Problem>,
     pace: &Pace,
-) -> (Tree, Vec<Declared>, Vec<Vec<Head<'m>>>) {
+) -> (Tree, Vec<Declared>, Vec<Vec<Head>>) {
     let mut tree = Tree::new();
     for module in modules {
         pace.spend(10).await;
         tree.ensure(&constant_path(&module.package.refr));
     }
-    let mut by_path: BTreeMap<Vec<String>, Vec<Head<'m>>> = BTreeMap::new();
+    let mut by_path: BTreeMap<Vec<String>, Vec<Head>> = BTreeMap::new();
     for head in heads {
         pace.spend(5).await;
         by_path.entry(head.path.clone()).or_default().push(head);
@@ -149,7 +179,7 @@ async fn declare<'m>(
         pace.spend(10 + heads.len() / 4).await;
         let mut kinds: Vec<RuleKind> = heads.iter().map(Head::kind).collect();
         kinds.dedup();
-        let sets = heads.iter().filter(|head| head.is_set && head.keys.len() == 1).count();
+        let sets = heads.iter().filter(|head| head.is_set && head.key_count == 1).count();
         let Some((kind, first)) = kinds.first().copied().zip(heads.first()) else { continue };
         let is_mixed = kind == RuleKind::Partial && sets > 0 && sets < heads.len();
         if kinds.len() > 1 || is_mixed {
@@ -162,8 +192,8 @@ async fn declare<'m>(
                 ),
             });
         }
-        let defaults: Vec<&Head<'m>> =
-            heads.iter().filter(|head| matches!(head.source, RuleSource::Default { .. })).collect();
+        let defaults: Vec<&Head> =
+            heads.iter().filter(|head| matches!(&*head.source, RuleSource::Default { .. })).collect();
         if let [_, second, ..] = defaults.as_slice() {
             problems.push(Problem {
                 at: second.at,
@@ -217,15 +247,21 @@ pub(super) async fn names(modules: &[Module], problems: &mut Vec<Problem>, pace:
 
 // === impl Head ===
 
-impl Head<'_> {
+impl Head {
+    /// All its keys, in their order.
+    fn keys(&self) -> Vec<HeadKey<'_>> {
+        let folded = self.folded.iter().cloned().map(HeadKey::Constant);
+        folded.chain(taken_apart(&self.source).1).collect()
+    }
+
     fn kind(&self) -> RuleKind {
-        match self.source {
+        match &*self.source {
             RuleSource::Spec { head: RuleHead::Func { args, .. }, .. } if !args.is_empty() => {
                 RuleKind::Function { arity: args.len() }
             }
             RuleSource::Default { args, .. } if !args.is_empty() => RuleKind::Function { arity: args.len() },
             RuleSource::Spec { .. } | RuleSource::Default { .. } => {
-                if self.keys.is_empty() {
+                if self.key_count == 0 {
                     RuleKind::Complete
                 } else {
                     RuleKind::Partial
@@ -237,19 +273,19 @@ impl Head<'_> {
 
 async fn rule(
     declared: &Declared,
-    heads: Vec<Head<'_>>,
+    heads: Vec<Head>,
     known: Known<'_>,
     problems: &mut Vec<Problem>,
     pace: &Pace,
 ) -> Rule {
     let (mut definitions, mut default) = (Vec::new(), None);
-    for head in &heads {
+    for head in heads {
         let Some(names) = known.names.get(head.module) else { continue };
-        match head.source {
+        match &*head.source {
             RuleSource::Default { args, value, .. } => {
                 let parameters: Vec<&Expr> = args.iter().map(|arg| &**arg).collect();
                 let bodies = vec![(None, Some(&**value))];
-                let draft = Draft { head, at: head.at, names, known, parameters, bodies };
+                let draft = Draft { head: &head, at: head.at, names, known, parameters, bodies };
                 default = draft.finish(problems);
             }
             RuleSource::Spec { head: source, bodies, .. } => {
@@ -257,15 +293,15 @@ async fn rule(
                     // As in OPA, the first one stands where its head does, and the others where they begin.
                     let further = bodies.first().and_then(|(body, _)| *body).filter(|_| number > 0);
                     let at = further.map_or(head.at, |body| position(head.module, &body.span));
-                    let draft = Draft { head, at, names, known, parameters, bodies };
+                    let draft = Draft { head: &head, at, names, known, parameters, bodies };
                     definitions.extend(draft.finish(problems));
                     let steps = definitions.last().map_or(0, |last| last.body.block.steps.len());
                     pace.spend(UNITS_PER_DEFINITION + steps * UNITS_PER_STEP).await;
                 }
             }
         }
+        release(head, pace).await;
     }
-    retire::all(heads, pace).await;
     let one_is_enough = give_one_constant(&definitions);
     let choice = Choice::of_rule(declared.kind, &definitions);
     Rule {
