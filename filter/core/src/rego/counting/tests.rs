@@ -58,7 +58,7 @@ fn compile(rules: &str) -> Program {
     let module = Module { path: "p.rego".to_owned(), text, dialect: None };
     let (_, parsed) = finish(Portable::parse(&module, &Pace::unhurried())).unwrap();
     let data = Value::from_json_str(r#"{"limits": {"window": 40}}"#).unwrap();
-    finish(Program::compile(&[parsed], data, &Pace::unhurried())).unwrap()
+    finish(Program::compile(vec![parsed], data, &Pace::unhurried())).unwrap()
 }
 
 /// What is asked, by which rules, and whether it is answered without documents.
