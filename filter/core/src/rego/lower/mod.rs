@@ -70,7 +70,7 @@ pub(super) async fn lower(modules: Vec<Module>, pace: &Pace) -> Result<(Tree, Ve
     check_paths(&tree, &declared, &mut problems, pace).await;
     let names = names(&modules, &mut problems, pace).await;
     // From here on the heads alone have the rules.
-    drop(modules);
+    retire::all(modules, pace).await;
     if !problems.is_empty() {
         for head in by_rule.into_iter().flatten() {
             release(head, pace).await;
